@@ -123,7 +123,7 @@ OWN_MODEL_HELP = MODEL_HELP.format("the one that you trained, else the bundled o
 WORKSPACE_MODEL_HELP = MODEL_HELP.format(
     "the one adapted to the workspace, else the one that you trained, else the bundled one"
 )
-"""For commands that index a workspace."""
+"""For the commands that use the adapted model of the folder that they index."""
 EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 

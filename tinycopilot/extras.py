@@ -1,4 +1,4 @@
-"""Whether optional packages are installed: PyTorch for training, a web server for the HTTP endpoint."""
+"""Check whether optional packages are installed: PyTorch for training, a web server for the HTTP endpoint."""
 
 import importlib
 import importlib.util

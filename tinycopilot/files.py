@@ -1,4 +1,4 @@
-"""Which files may be read, and reading them: hand-written text that git would track, but never secrets."""
+"""Decide which files may be read (hand-written text that git would track, but never secrets), and read them."""
 
 import codecs
 import contextlib

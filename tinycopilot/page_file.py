@@ -1,4 +1,4 @@
-"""Write an HTML page atomically; only earlier pages of tinycopilot may be replaced."""
+"""Write an HTML page atomically; it may replace only pages that tinycopilot wrote earlier."""
 
 import errno
 import os

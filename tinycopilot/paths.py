@@ -263,8 +263,9 @@ def find_model(
 ) -> tuple[ModelPaths, Origin]:
     """Return the model to use, and why, by the same rule for every command and the server.
 
-    The one given, else the one adapted to `workspace`, else the user's own, else the bundled one. The working folder
-    does not matter: an editor starts the server in the folder that is open, which may be anybody's.
+    The one given, else the one adapted to `workspace`, else the user's own, else the bundled one. `workspace` is the
+    folder that the command indexes, or that is open in the editor; commands without one use no adapted model. The
+    working folder does not matter: an editor starts the server in the folder that is open, which may be anybody's.
     """
     if given := _given(model_path, tokenizer_path):
         return given, Origin.GIVEN

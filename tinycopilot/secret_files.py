@@ -1,4 +1,4 @@
-"""Which files and folders hold keys or passwords, judged by their names: they are never read, indexed or completed.
+"""Decide by name which files and folders hold keys or passwords: they are never read, indexed or completed.
 
 The list is reviewed by hand and grouped by kind. The name decides, with one exception: a source file such as
 `passwords.py` or `api_keys.py` may be code that handles secrets, so it is left out only if it defines no function.

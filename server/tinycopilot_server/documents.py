@@ -1,4 +1,4 @@
-"""Open documents: applying edits, and converting the editor's positions to offsets and back.
+"""Open documents: apply edits, and convert the editor's positions to offsets and back.
 
 Only this file knows UTF-8 and UTF-16.
 

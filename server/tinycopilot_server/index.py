@@ -1,4 +1,4 @@
-"""Index: owns what the engine has indexed (open documents, files) and learned (weights), and can delete it.
+"""Index: manage what the engine has indexed (open documents, files) and learned (weights), and delete it on request.
 
 No other part of the server writes or deletes the saved files, or adds documents to the engine's n-gram model. (The
 engine itself adds the current document.)

@@ -1,4 +1,4 @@
-"""Indexer: updates the n-gram model from the workspace's files, in a background thread that pauses during requests.
+"""Indexer: update the n-gram model from the workspace's files, in a background thread that pauses during requests.
 
 The index is saved to disk, for the next session.
 """

@@ -1,4 +1,4 @@
-"""Lifetime: the server exits with its client, within two seconds, even if it cannot run Python code any more.
+"""Lifetime: make the server exit with its client, within two seconds, even if it can no longer run Python code.
 
 A thread in C code that holds the GIL blocks all Python code of its process, including signal handlers. So a small
 process, the watchdog, runs this file as a script: the server's signal handler in C writes each signal's number into a

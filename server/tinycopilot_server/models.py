@@ -1,4 +1,4 @@
-"""Models: chooses and loads the model, and reloads it when its files change or the settings name another one."""
+"""Models: choose and load the model, and reload it when its files change or the settings name another one."""
 
 import asyncio
 import logging

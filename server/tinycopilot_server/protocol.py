@@ -1,4 +1,4 @@
-"""JSON-RPC on top of pygls: each request is answered exactly once, however malformed; wrong headers are skipped."""
+"""JSON-RPC on top of pygls: answer each request exactly once, however malformed, and skip wrong headers."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Scanner: finds changed files in the workspace's folders, the most recently changed first.
+"""Scanner: find changed files in the workspace's folders, the most recently changed first.
 
 Nothing outside of the folders is read.
 """

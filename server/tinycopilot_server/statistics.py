@@ -1,4 +1,4 @@
-"""Statistics: suggestions shown, accepted and kept, by day, stored on this machine only.
+"""Statistics: how many suggestions were shown, accepted and kept, by day; stored on this machine only.
 
 The file contains numbers only, no code. Texts of suggestions stay in memory while they may still be accepted, and
 accepted texts until they are checked.

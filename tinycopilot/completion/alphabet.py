@@ -1,4 +1,4 @@
-"""Alphabet: maps characters to numbers, called symbols. The network's come first; others follow as they occur."""
+"""Alphabet: map characters to numbers, called symbols. The network's come first; others follow as they occur."""
 
 import threading
 

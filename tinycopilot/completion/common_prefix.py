@@ -1,4 +1,4 @@
-"""Common prefixes and suffixes of two texts, and the rest of a suggestion that is typed through."""
+"""Common prefixes and suffixes of two texts, and what is left of a suggestion after the user has typed part of it."""
 
 
 def common_prefix_len(some: str, other: str) -> int:

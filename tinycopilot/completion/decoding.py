@@ -1,4 +1,4 @@
-"""Greedy decoding: the plain loop, which is the definition, and the fast one, which uses a cache and drafts."""
+"""Greedy decoding: the plain loop, which defines the result, and the fast one, which uses a cache and drafts."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Engine: answers a request with suggestions (the best, alternatives), or with the reason for silence.
+"""Engine: answer a request with suggestions (the best one and alternatives), or with the reason for silence.
 
 The only public entry of completion/.
 

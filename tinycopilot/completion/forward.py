@@ -1,4 +1,4 @@
-"""The whole GPT, loop by loop: one forward pass over a cache, compiled to machine code by Numba.
+"""The whole GPT as explicit loops: one forward pass over a cache, compiled to machine code by Numba.
 
 The letters in shapes: T new positions, S positions that they see (cached + T), L layers, H heads, D a head's width,
 C = H * D the model's width, F = 4 * C the width of the feed-forward part, V vocabulary, W window, K convolution width.

@@ -1,4 +1,4 @@
-"""Generate text with the compiled network, one character at a time; greedy or sampled."""
+"""Generate text with the compiled network, one character at a time, by greedy decoding or sampling."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Incremental indexing: adds files to an n-gram model that stays in use; which files belong to a project."""
+"""Add files to an n-gram model while it stays in use; decide which files belong to a project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

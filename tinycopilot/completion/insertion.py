@@ -1,4 +1,4 @@
-"""Insertion: checks, character by character, whether inserting a text keeps strings and brackets balanced.
+"""Insertion: check, character by character, whether inserting a text keeps strings and brackets balanced.
 
 The rule, for a text T inserted between `before` and `after`, where `after` may start with characters that the editor
 has inserted automatically:

@@ -1,4 +1,4 @@
-"""Masker: incremental `masking.mask` for one document; a keystroke costs only the changed lines."""
+"""Masker: apply `masking.mask` to one document incrementally, so that a keystroke costs only the changed lines."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Persistence: a workspace's index and mixing weights, on disk between sessions.
+"""Persistence: store a workspace's index and mixing weights on disk between sessions.
 
 The index, in the user's cache folder: a line with the digest of the rest (BLAKE2, RFC 7693); a line of JSON; the
 symbols of all documents, two bytes each; and their sorted positions, four bytes each. Reading it takes a tenth of the

@@ -1,4 +1,4 @@
-"""Post-processing: cuts a suggestion that would break or repeat code; whether the cursor is at a line's end."""
+"""Post-processing: cut a suggestion that would break or repeat code; check whether the cursor is at a line's end."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Predictor: mixes the network with two n-gram models, of the workspace and of the current file, and learns online.
+"""Predictor: mix the network with two n-gram models, of the workspace and of the current file, and learn online.
 
 Log-linear mixing (distribution.py has the arithmetic). The weights depend on the longest context that the workspace has
 seen (the longer, the more the n-gram models count), plus weights by the kind of the last character. Both are learned

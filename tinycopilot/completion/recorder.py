@@ -1,4 +1,4 @@
-"""Recorder: keeps the steps of speculative decoding, for `explain` and `bench`."""
+"""Recorder: keep the steps of speculative decoding, for `explain` and `bench`."""
 
 import time
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""SessionState: what the engine keeps between requests: keys typed, suggestion shown, result computed ahead."""
+"""SessionState: what the engine keeps between requests: keystrokes, the shown suggestion, a result computed ahead."""
 
 from dataclasses import dataclass, field, replace
 

@@ -82,13 +82,13 @@ class Obstacle(Enum):
 
 
 class Stop(Enum):
-    """Why a suggestion cannot be longer."""
+    """Why decoding stopped, so that a suggestion cannot be longer."""
 
-    UNLIKELY = "the next character would make it less likely than the minimum confidence"
-    MAX_LINES = "it has the maximum number of lines"
-    MAX_CHARS = "it has the maximum number of characters"
-    UNSAFE = "the next character would break a string or bracket"
-    DECODED = "nothing more was decoded"
+    UNLIKELY = "the next character would have brought the confidence below the minimum"
+    MAX_LINES = "the maximum number of lines was reached"
+    MAX_CHARS = "the maximum number of characters was reached"
+    UNSAFE = "the next character would have broken a string or bracket"
+    DECODED = "there was nothing more to decode"
 
 
 class Prefix(NamedTuple):

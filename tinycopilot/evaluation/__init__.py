@@ -1,1 +1,1 @@
-"""Evaluation and benchmarks of completion, on code, with the same Engine that editors use."""
+"""Evaluate and benchmark completion on existing code, with the same Engine that editors use."""

@@ -1,4 +1,4 @@
-"""Data for `bench`: the standard library as workspace, and code to type that no model was trained on."""
+"""Data for `bench`: the standard library as the workspace; and, for typing, code that no model was trained on."""
 
 import importlib.util
 from pathlib import Path

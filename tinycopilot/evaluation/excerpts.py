@@ -1,4 +1,4 @@
-"""Choose what is replayed: parts of given files, or the excerpts in a list, for reproducible results."""
+"""Choose what to replay: parts of given files, or the excerpts in a list, for reproducible results."""
 
 import hashlib
 import json

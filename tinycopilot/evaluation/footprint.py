@@ -1,4 +1,4 @@
-"""The engine's memory usage, and its time to the first suggestion, measured in a separate process.
+"""Measure the engine's memory usage, and its time to the first suggestion, in a separate process.
 
 `python -m tinycopilot.evaluation.footprint N_CHARS SIZE MODEL TOKENIZER` prints them as JSON.
 """

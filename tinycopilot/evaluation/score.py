@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SHOWN_COST_KEYS = 0.1
-"""Cost of reading a new suggestion, in keystrokes, accepted or not."""
+DISPLAY_PENALTY_KEYS = 0.1
+"""Subtracted from the keystrokes saved for each new suggestion shown, accepted or not.
+
+Fixed, unlike the cost of reading that decides whether a suggestion is shown (CompleterSettings.reading_keys).
+"""
 
 MAX_BINS = 10
 MIN_BIN_SIZE = 50
@@ -54,13 +57,13 @@ class Score:
 
     def figures(self) -> dict[str, Any]:
         """Return the metrics by name, shares from 0 to 1; None if there is nothing to measure."""
-        reading_keys = SHOWN_COST_KEYS * self.n_shown
+        penalty_keys = DISPLAY_PENALTY_KEYS * self.n_shown
         return {
             "chars": self.n_bits_chars,
             "bits_per_char": {name: _rounded(bits / self.n_bits_chars) for name, bits in self.bits.items()},
             "keystrokes_saved": {
-                "net": _ratio(self.n_chars - self.n_keys - reading_keys, self.n_chars),
-                "net_by_word": _ratio(self.n_chars - self.n_keys_by_word - reading_keys, self.n_chars),
+                "net": _ratio(self.n_chars - self.n_keys - penalty_keys, self.n_chars),
+                "net_by_word": _ratio(self.n_chars - self.n_keys_by_word - penalty_keys, self.n_chars),
                 "gross": _ratio(self.n_chars - self.n_keys, self.n_chars),
             },
             "shown_per_100": _ratio(100 * self.n_shown, self.n_chars),

@@ -60,4 +60,4 @@ def _no_cut(decision: Decision) -> str:
 
 
 def _stop(decision: Decision) -> str:
-    return f"A longer suggestion was not considered: {decision.stop.value}." if decision.stop else ""
+    return f"Decoding stopped because {decision.stop.value}." if decision.stop else ""

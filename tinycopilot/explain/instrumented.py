@@ -1,4 +1,4 @@
-"""The forward pass in readable NumPy, which keeps what it computes. A test compares its logits with forward.py's.
+"""The forward pass in readable NumPy, with all intermediate results. A test compares its logits with forward.py's.
 
 The letters in shapes: T positions, N of them shown (the last ones), L layers, H heads, D a head's width, C = H * D the
 model's width, F = 4 * C, V vocabulary, W window, K convolution width.

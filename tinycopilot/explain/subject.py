@@ -1,4 +1,4 @@
-"""Subject: the explained text, and everything computed for it, which the panels show."""
+"""Subject: the explained text, and everything computed for it that the panels show."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Completer: answers requests in order, in the engine's thread."""
+"""Completer: answer requests in order, in the engine's thread."""
 
 import asyncio
 import threading

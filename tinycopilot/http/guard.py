@@ -1,4 +1,4 @@
-"""Guard: refuses requests from web pages and other users, by `Host`, `Origin` and access token.
+"""Guard: refuse requests from web pages and other users, by `Host`, `Origin` and access token.
 
 It does so before any other processing.
 

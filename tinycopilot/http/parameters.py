@@ -1,4 +1,4 @@
-"""Parameters: the fields of a request, checked against their limits. One character is one token."""
+"""Parameters: the fields of a request, with checks of their limits. One character is one token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

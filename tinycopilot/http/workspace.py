@@ -1,4 +1,4 @@
-"""Workspace: indexes a folder as the language server does, without saving, and tracks the edited document."""
+"""Workspace: index a folder as the language server does, but without saving, and track the edited document."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""ShortConvolution: mixes each channel with the same channel of the few positions before it."""
+"""ShortConvolution: mix each channel with the same channel of the few positions before it."""
 
 import torch
 from torch import Tensor, nn

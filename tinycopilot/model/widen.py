@@ -1,4 +1,4 @@
-"""Widen a network without changing its function, to measure the cost of a size without training it."""
+"""Widen a network without changing its output, to measure what a size costs without training a network of that size."""
 
 import dataclasses
 import math

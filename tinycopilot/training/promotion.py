@@ -52,7 +52,7 @@ class CurrentModel:
 def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
     """Return the model that a new one at `target` would replace; None if there is none.
 
-    For a path that the user gave, the model there; for the user's own model, the one that all commands use now.
+    For a path that the user gave, the model there; for the user's own model, the one in use where no adapted one is.
     """
     if target != user_model():
         return (target, Origin.GIVEN) if target.exist() else None

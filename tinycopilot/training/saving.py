@@ -1,4 +1,4 @@
-"""Save the two files of a model as a pair: the previous pair is kept, and a full disk loses nothing."""
+"""Save the two files of a model as a pair: the previous pair is kept, and nothing is lost if the disk is full."""
 
 import contextlib
 import errno

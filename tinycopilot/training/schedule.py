@@ -1,4 +1,4 @@
-"""How many steps a run takes, with batches of which shape, and when it is evaluated."""
+"""How many steps a run takes, the shape of its batches, and when it is evaluated."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""TensorBoard event files: the data of the report, while the run is active."""
+"""TensorBoard event files, with the curves and samples of the report, written while the run is active."""
 
 from pathlib import Path
 

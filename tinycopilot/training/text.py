@@ -1,4 +1,4 @@
-"""Text on disk, 16 bits per character, written document by document and read through short-lived memory maps."""
+"""Text on disk, with 16 bits per character: written document by document, read through short-lived memory maps."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Time budget: from minutes to characters, first by a trial on a discarded network, then by the run's own speed."""
+"""Convert minutes of training to characters: first from a trial on a throwaway network, then from the run's speed."""
 
 import dataclasses
 import itertools

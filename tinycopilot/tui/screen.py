@@ -1,4 +1,4 @@
-"""Rendering of ghost text: its lines are shown where they would be inserted, and move the rest down."""
+"""Render ghost text: its lines are shown where they would be inserted, and move the rest down."""
 
 from collections.abc import Callable
 

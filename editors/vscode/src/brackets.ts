@@ -1,4 +1,4 @@
-// Closes an opening bracket at the end of an accepted suggestion, as if the user had typed it.
+// Close an opening bracket at the end of an accepted suggestion, as if the user had typed it.
 import { type Command, commands, InlineCompletionItem, type InlineCompletionList, Range, window } from 'vscode';
 
 /** Command: types the last bracket of an accepted suggestion again, then runs the suggestion's own command. */

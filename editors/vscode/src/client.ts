@@ -1,4 +1,4 @@
-// The language client: starts, restarts and stops the server, and sends it the settings.
+// The language client: start, restart and stop the server, and send it the settings.
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { LogOutputChannel } from 'vscode';

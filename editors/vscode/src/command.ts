@@ -1,4 +1,4 @@
-// Chooses the program that starts the server: from the setting, the workspace, the PATH, or our own environment.
+// Choose the program that starts the server: from the setting, the workspace, the PATH, or our own environment.
 import { execFile } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,4 +1,4 @@
-// Starts the extension: creates its parts, and restarts the server when the settings or the trust change.
+// Start the extension: create its parts, and restart the server when the settings or workspace trust change.
 import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
 import { actionsOf, type Host, offIn } from './actions';

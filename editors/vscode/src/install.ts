@@ -1,4 +1,4 @@
-// Installs the server and PyTorch into the extension's own environment, if the user agrees.
+// Install the server and PyTorch into the extension's own environment, if the user agrees.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';

@@ -1,4 +1,4 @@
-// The `multiline: "firstLine"` setting: shows how many lines are hidden, and the rest after the first is accepted.
+// The `multiline: "firstLine"` setting: show how many lines are hidden and, once the first is accepted, the others.
 import {
   type CancellationToken, type Command, commands, type Disposable, type InlineCompletionItem, type InlineCompletionList,
   type Position, Range, type TextDocument, type TextEditorDecorationType, ThemeColor, window, workspace,

@@ -1,4 +1,4 @@
-// Pauses and snoozes suggestions, and saves this for the next window.
+// Pause and snooze suggestions, and save this for the next window.
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 

@@ -1,4 +1,4 @@
-// Reads the settings, turns languages on and off, and finds the changes that require a restart.
+// Read the settings, turn languages on and off, and find the changes that require a restart.
 import { ConfigurationTarget, extensions, workspace } from 'vscode';
 
 /** The settings that package.json declares under `tinycopilot.`, with its defaults. */

@@ -9,7 +9,7 @@ from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.replay import Excerpt, ReplayResult, ShownSuggestion, is_indentation, replay
 from tinycopilot.evaluation.replay_all import EvaluationResult
-from tinycopilot.evaluation.score import SHOWN_COST_KEYS, Score, calibration, calibration_error, percentile
+from tinycopilot.evaluation.score import DISPLAY_PENALTY_KEYS, Score, calibration, calibration_error, percentile
 
 
 class Scripted:
@@ -43,7 +43,7 @@ def test_without_suggestions_each_character_is_a_key() -> None:
 def test_correct_suggestion_is_one_key() -> None:
     score, [shown] = replayed("return x\n", {"re": "turn x"})
     assert (score.n_keys, score.n_chars, score.accepted_chars) == (2 + 1 + 1, 9, [6])
-    assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + SHOWN_COST_KEYS) / 9, abs=1e-4)
+    assert score.figures()["keystrokes_saved"]["net"] == pytest.approx(1 - (4 + DISPLAY_PENALTY_KEYS) / 9, abs=1e-4)
     assert (shown.line, shown.before, shown.n_correct, shown.accepted) == (1, "re", 6, True)
     assert shown.at == 2
 

@@ -84,7 +84,7 @@ def test_figures_are_totals() -> None:
         assert f"{figures['bits_per_char'][source]:.3f}</b>" in text
     header = text[: text.index("</header>")]
     assert f"{100 * figures['keystrokes_saved']['gross']:.1f}\N{NO-BREAK SPACE}% gross" in header
-    assert f"reading {figures['shown_per_100']:.1f}" in header
+    assert f"showing {figures['shown_per_100']:.1f}" in header
     assert outline.words["th"][-3:] == ["app/area.py", "main.py", "all 2 files"]
 
 

@@ -23,7 +23,7 @@ def figures(whole: Mapping[str, Any]) -> str:
             percent(saved["net"]),
             "net keystrokes saved",
             f"{percent(saved['net_by_word'])} if single words are accepted, too; "
-            f"{percent(saved['gross'])} gross, without the cost of reading {figure(whole['shown_per_100'], '.1f')}"
+            f"{percent(saved['gross'])} gross, without the penalty for showing {figure(whole['shown_per_100'], '.1f')}"
             " suggestions per 100 characters",
         ),
         (

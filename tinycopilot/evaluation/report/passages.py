@@ -1,4 +1,4 @@
-"""The passages where network and mixture differ most, in bits per character: found, and shown side by side."""
+"""Find the passages where network and mixture differ most, in bits per character, and show them side by side."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Write files with `torch.save`, atomically, and convert arrays that were read to tensors."""
+"""Write files with `torch.save`, atomically, and convert loaded arrays to tensors."""
 
 import io
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Watch: decides when to record the network's outputs during training, and updates the page."""
+"""Watch: decide when to record the network's outputs during training, and update the page."""
 
 import time
 from collections.abc import Callable

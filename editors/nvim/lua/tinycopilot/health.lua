@@ -1,4 +1,4 @@
--- :checkhealth tinycopilot: checks the server, the model and the settings.
+-- :checkhealth tinycopilot: check the server, the model and the settings.
 local M = {}
 
 --- Returns the version of the program `tinycopilot` next to the server, as ', version 1.2.3'; '' if it is missing.

@@ -1,4 +1,4 @@
--- The Neovim client: starts the server, and filters its requests and responses. Neovim's LSP client talks to the server
+-- The Neovim client: start the server, and filter its requests and responses. Neovim's LSP client talks to the server
 -- and draws ghost text; options.lua validates options, state.lua tracks the server's status, commands.lua defines
 -- :TinyCopilot, and keys.lua the keys.
 local M = {}

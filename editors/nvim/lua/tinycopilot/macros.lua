@@ -1,4 +1,4 @@
--- Macros: if a suggestion is accepted while a macro is recorded, the macro stores the accepted text instead of the key.
+-- Macros: store the accepted text instead of the key if a suggestion is accepted while a macro is recorded.
 -- No suggestion is visible when the macro runs.
 local M = {}
 local api = vim.api

@@ -1,4 +1,4 @@
--- Runs the previous meaning of a key that we have mapped: its earlier mapping, or the key itself.
+-- Do what a key did before we mapped it: run its earlier mapping, or type the key itself.
 local M = {}
 local api = vim.api
 
