@@ -86,10 +86,10 @@ def run_evaluation(
 def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     """Return model, settings and version, for the report."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    shown = f"at most {settings.max_lines} line and {settings.max_chars} characters"
+    shown = f"eagerness {settings.eagerness:g}, at most {settings.max_lines} lines and {settings.max_chars} characters"
     return [
         ("model", f"{model.name}, SHA-256 {digest[:16]}"),
-        ("suggestions", f"{shown}, confidence at least {100 * settings.min_confidence:.0f} %"),
+        ("suggestions", f"{shown}, confidence at least {100 * settings.least_likely(1):.0f} %"),
         ("tinycopilot", __version__),
     ]
 
