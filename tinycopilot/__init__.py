@@ -1,4 +1,4 @@
-"""tinycopilot: private code completion that you can train yourself, with source code that you can read in an afternoon.
+"""tinycopilot: private code completion that you can train yourself, with source code written to be read.
 
 docs/architecture.md is a map of the code. Importing this package does not import PyTorch.
 """

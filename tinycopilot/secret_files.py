@@ -1,4 +1,4 @@
-"""Decide by name which files and folders hold keys or passwords: they are never read, indexed or completed.
+"""Decide, mostly by name, which files and folders hold keys or passwords: they are never indexed or completed.
 
 The list is reviewed by hand and grouped by kind. The name decides, with one exception: a source file such as
 `passwords.py` or `api_keys.py` may be code that handles secrets, so it is left out only if it defines no function.

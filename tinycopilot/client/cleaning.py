@@ -1,4 +1,4 @@
-"""The `clean` command: delete what tinycopilot has written on this machine, outside of the package."""
+"""The `clean` command: delete what tinycopilot has written on this machine, except for the installed package."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Add files to an n-gram model while it stays in use; decide which files belong to a project."""
+"""Add files to an n-gram model while it is in use; decide which files belong to a project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""SessionState: what the engine keeps between requests: keystrokes, the shown suggestion, a result computed ahead."""
+"""SessionState: what the engine keeps between requests: keystrokes, what is shown, a result computed in advance."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Guard: refuse requests from web pages and other users, by `Host`, `Origin` and access token.
+"""Guard: refuse requests from other hosts' web pages and from other users, by `Host`, `Origin` and access token.
 
 It does so before any other processing.
 

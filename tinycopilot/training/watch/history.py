@@ -1,4 +1,4 @@
-"""The recorded steps of a run, limited in number and size; its folder stores them, for when the run is resumed."""
+"""The recorded steps of a run, limited in number and size, and stored in the run's folder in case it is resumed."""
 
 import base64
 import contextlib
