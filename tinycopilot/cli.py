@@ -155,7 +155,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
     _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20; with --without: 5)")
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
-    _add(train, "--init", metavar="FILE", help="start from this model instead of random weights")
+    about = "start from this model instead of random weights (with --size: widened to that size)"
+    _add(train, "--init", metavar="FILE", help=about)
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
     _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: finish the run within this time")
     _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")

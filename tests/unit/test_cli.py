@@ -236,7 +236,6 @@ def test_prompt_with_unknown_characters(pair: ModelPaths, capsys) -> None:
         (["train", "--corpus", "short.txt", "--model_path", "m.pth", "--tokenizer_path", "./m.pth"], "different files"),
         (["generate", "x", "--model_path", "."], "use the model file"),
         (["train", "--epochs", "2", "--minutes", "3"], "give one of them"),
-        (["train", "--init", "m.pth", "--size", "nano"], "--init and --size exclude each other"),
         (["train", "--corpus", "short.txt", "--init", "missing.pth", "--model_path", "m.pth"], "missing.pth"),
         (["train", "--corpus", "*.py", "--model_path", "m.pth"], "*.py"),
         (["train", "--corpus", "package:no_such_package", "--model_path", "m.pth"], "no_such_package"),

@@ -1,5 +1,6 @@
 """GPTConfig: the shape of the network and of each of its weights. Imports no PyTorch."""
 
+import math
 from dataclasses import dataclass
 
 MAX_VOCAB = 1_024
@@ -40,6 +41,11 @@ class GPTConfig:
     def d_ff(self) -> int:
         """F: the hidden width of FeedForward."""
         return 4 * self.d_model
+
+    @property
+    def init_std(self) -> float:
+        """Standard deviation of the random weights in `qkv` and `up`, before training."""
+        return 0.7 / math.sqrt(self.d_model)
 
     @property
     def n_parameters(self) -> int:

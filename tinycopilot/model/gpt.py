@@ -41,7 +41,7 @@ class TinyGPT(nn.Module):
         nn.init.zeros_(self.head.weight)
         for block in self.decoder_blocks():
             for linear in (block.attn.qkv, block.ffn.up):
-                nn.init.normal_(linear.weight, std=0.7 / math.sqrt(self.config.d_model))
+                nn.init.normal_(linear.weight, std=self.config.init_std)
             nn.init.zeros_(block.attn.o_proj.weight)
             nn.init.zeros_(block.ffn.down.weight)
 

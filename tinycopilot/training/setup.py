@@ -15,7 +15,9 @@ import torch
 from tinycopilot import UserError
 from tinycopilot.files import normalise_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
+from tinycopilot.model.storage.writing import as_tensors
 from tinycopilot.model.tokenizer import SimpleTokenizer
+from tinycopilot.model.widen import widened
 from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import (
@@ -57,7 +59,7 @@ class TrainOptions:
     """File extensions to take from folders."""
     size: str | None = None
     init: str | None = None
-    """Model file to fine-tune, instead of random weights."""
+    """Model file to fine-tune, instead of random weights; with `size`, widened to it first."""
     epochs: float | None = None
     minutes: float | None = None
     precision: str | None = None
@@ -99,13 +101,11 @@ class TrainOptions:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
             raise UserError("--epochs and --minutes exclude each other; give one of them")
-        if self.init and self.size:
-            raise UserError("--init and --size exclude each other: the model already has a size")
         flags = DEFAULTS | {name: getattr(self, name) for name in self.given()}
         flags["corpus"] = [_from_anywhere(name) for name in flags["corpus"] or [str(bundled_path("corpus.txt"))]]
         flags["ext"] = list(normalise_suffixes(flags["ext"]))
         if flags["init"]:
-            flags |= {"init": _from_anywhere(flags["init"]), "size": None}
+            flags |= {"init": _from_anywhere(flags["init"]), "size": self.size}
         if flags["minutes"]:
             flags["epochs"] = None
         return flags
@@ -153,7 +153,7 @@ def new_run(
 ) -> Run:
     """Prepare corpus, tokenizer, shape and schedule of a new run. Raises UserError."""
     flags = options.flags()
-    init = _load_init(flags["init"])
+    init = _load_init(flags)
     corpus = dist.from_main(lambda: _prepare(flags, folder, options.exclude))
     for line in corpus.left_out:
         say(line)
@@ -269,11 +269,18 @@ def _own_copy(corpus: Corpus, flags: dict[str, Any], folder: Path, exclude: Coll
     return _prepare(flags, folder, exclude)
 
 
-def _load_init(path: str | None) -> tuple[TinyGPT, SimpleTokenizer] | None:
-    if path is None:
+def _load_init(flags: dict[str, Any]) -> tuple[TinyGPT, SimpleTokenizer] | None:
+    """Return the model to start from, widened to `size` if that is given; it keeps its window. Raises UserError."""
+    if flags["init"] is None:
         return None
-    files = model_to_load(path)
-    return load_pair(files.model, files.tokenizer)
+    files = model_to_load(flags["init"])
+    model, tokenizer = load_pair(files.model, files.tokenizer)
+    if flags["size"]:
+        size, weights = SIZES[flags["size"]], {name: w.numpy() for name, w in model.state_dict().items()}
+        config, weights = widened(model.config, weights, size.n_layers, size.n_heads, size.d_model, flags["seed"])
+        model = TinyGPT(config)
+        model.load_state_dict(as_tensors(weights))
+    return model, tokenizer
 
 
 def new_train_state(
@@ -281,7 +288,7 @@ def new_train_state(
 ) -> TrainState:
     """Return the TrainState of `snapshot`, or a new one: random weights, or those of the model to fine-tune."""
     torch.manual_seed(run.config.seed)
-    init = None if snapshot else _load_init(run.flags["init"])
+    init = None if snapshot else _load_init(run.flags)
     state = TrainState((init[0] if init else TinyGPT(run.shape)).to(device), run.config, dist)
     if snapshot:
         try:

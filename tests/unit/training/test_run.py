@@ -1,5 +1,6 @@
 """The command `train`: duration, base model, and training text."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -130,6 +131,22 @@ def test_fine_tuning_a_model(corpus: Path, tmp_path: Path, capsys: pytest.Captur
     assert before[0].config == after[0].config
     assert before[1].alphabet == after[1].alphabet
     assert first.exists()
+
+
+def test_widened_model_is_trained_further(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts with the loss of the smaller model, keeps its window and vocabulary, and improves."""
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    flags = TrainOptions(corpus=[str(corpus)], ext=["rs"], epochs=3, device="cpu")
+    run_training(dataclasses.replace(flags, model_path=str(first)))
+    monkeypatch.setitem(SIZES, "small", Size(n_layers=2, n_heads=2, d_model=32, window=999))
+    run_training(dataclasses.replace(flags, init=str(first), size="small", model_path=str(second)))
+    assert learned(second)["held_out_before"] == pytest.approx(learned(first)["held_out_bits"], abs=1e-3)
+    assert learned(second)["held_out_bits"] < learned(second)["held_out_before"]
+    before, after = (load_pair(path, path.with_suffix(".tokenizer.pth")) for path in (first, second))
+    assert after[0].config == dataclasses.replace(before[0].config, n_layers=2, d_model=32)
+    assert before[1].alphabet == after[1].alphabet
+    with pytest.raises(UserError, match="cannot widen 2 layers, 2 heads and 32 channels to 1, 2 and 16"):
+        run_training(dataclasses.replace(flags, init=str(second), size="nano", model_path=str(tmp_path / "third.pth")))
 
 
 def test_fine_tuning_resumes_without_the_base_model(corpus: Path, tmp_path: Path) -> None:
