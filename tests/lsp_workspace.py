@@ -67,8 +67,8 @@ class Session:
         )  # vary the position, so that no cached suggestion is returned
         return (await self.ghost(where, blank_lines + "x = " + name[:11])).startswith(name[11:])
 
-    async def wait_until_indexed(self, name: str = NAME) -> None:
-        while not await self.is_indexed(name):
+    async def wait_until_indexed(self, name: str = NAME, where: str = "a.py") -> None:
+        while not await self.is_indexed(name, where):
             await asyncio.sleep(0.02)
 
     async def wait_until_dropped(self, name: str = NAME) -> None:

@@ -89,6 +89,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
         return {"forgotten": ""}
     name = server.session.documents.name_of(arguments[0])
     server.index.forget_file(name)
+    server.completer.forget()
     server.explanations.forget()
     return {"forgotten": name}
 
@@ -98,6 +99,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     folders = server.session.folders
     server.training.cancel()
     server.index.forget_workspace()
+    server.completer.forget()
     server.explanations.forget()
     if folders.main is not None:
         delete_own(folders.main)

@@ -103,7 +103,7 @@ class Completer:
         if invoked is None or self._session.documents.get(uri) is not invoked.document:
             return False
         n_lines = cursor.line - invoked.cursor.line
-        texts = [text for text in invoked.texts if 0 <= n_lines <= text.count("\n")]
+        texts = [text for text in invoked.texts if cursor >= invoked.cursor and n_lines <= text.count("\n")]
         typed = invoked.document.between(invoked.cursor, cursor) if texts else ""
         is_along = any(text.startswith(typed) and text != typed for text in texts)
         if not is_along:
@@ -184,6 +184,10 @@ class Completer:
         if result.silence is not Silence.CANCELLED:
             self._answered = job
         return result.suggestion
+
+    def forget(self) -> None:
+        """Forget the texts of the last requests."""
+        self._latest = self._answered = self.invoked = None
 
     def last_answered(self) -> tuple[Request, Result] | None:
         """The last request that was answered, by a suggestion or by silence, and its result; None if there is none."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.files import Patterns
 from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
 from tinycopilot_server.documents import Document
 from tinycopilot_server.indexer import Indexer, IndexFile
@@ -109,8 +108,16 @@ class Index:
     def configure(self, settings: Settings) -> None:
         """Apply the settings to the engine."""
         max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
+        self._store_nothing_without_index()
         self._scheduler.change(lambda engine: engine.configure(settings.completer))
         self._scheduler.change(lambda engine: self._limit(engine, max_chars))
+
+    def _store_nothing_without_index(self) -> None:
+        """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
+        if not self.max_chars:
+            self.delete_file()
+            self._scheduler.change(self._delete_weights)
+            self._delete_saved_state()
 
     def _limit(self, engine: "Engine", max_chars: int) -> None:
         """Change the limit on indexed characters. Runs in the engine's thread."""
@@ -122,21 +129,28 @@ class Index:
             self.indexer.submit(self.indexer.scanner.forget)
             self.indexer.scan(None)
 
-    def choose(self, excluded: Patterns) -> None:
+    def choose(self, settings: Settings) -> None:
         """Apply changed languages and excluded patterns: drop, index and scan accordingly."""
-        self._session.folders.choose(excluded)
+        self._session.folders.choose(settings)
         self.delete_file()
-        for unit in self._session.documents.units():
-            self._note_opened(unit)
+        self._note_all_opened()
         self.hold_all_again()
         self.scan(None)
 
     def change_folders(self) -> None:
         """Save index and weights for the changed workspace folders from now on."""
+        self._note_all_opened()
+        self._store_nothing_without_index()
         if (engine := self._scheduler.engine) is not None:
             self.indexer.submit(lambda: self._use_file(engine))
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
+
+    def _delete_weights(self, engine: "Engine") -> None:
+        """Delete the saved weights, also those being written. Runs in the engine's thread."""
+        self.learned.delete()
+        if not self.is_forgotten:
+            self.learned = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
 
     def _learn_here(self, engine: "Engine") -> None:
         """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
@@ -179,6 +193,10 @@ class Index:
         for group in notebook.groups:
             self._note_opened(group)
             self._prepare(group)
+
+    def _note_all_opened(self) -> None:
+        for unit in self._session.documents.units():
+            self._note_opened(unit)
 
     def _note_opened(self, document: Unit) -> None:
         """Log why a document is not completed or indexed; if it is, index other files with its suffix, too."""
@@ -309,6 +327,7 @@ class Index:
             self.indexer.submit(self.learned.saving(old))
         self.learned = learned
         self._scheduler.use(continued or engine)
+        self._learn_here(continued or engine)  # the folders may have changed since `learned` was loaded
         return continued is not None
 
     # Forgetting
@@ -347,6 +366,9 @@ class Index:
         self.delete_file()
         self.indexer.file = None
         self.learned.delete()
+        self._delete_saved_state()
+
+    def _delete_saved_state(self) -> None:
         for path in saved_state_paths(self._session.folders.roots):  # for other models, too
             path.unlink(missing_ok=True)
 

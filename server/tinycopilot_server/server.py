@@ -17,7 +17,6 @@ from pygls.protocol import default_converter
 
 from tinycopilot import __version__
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.files import Patterns
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
@@ -88,7 +87,7 @@ class TinyCopilotServer(LanguageServer):
         if new == old:
             return
         if (new.languages, new.exclude) != (old.languages, old.exclude):
-            self.index.choose(Patterns(new.exclude))
+            self.index.choose(new)
         self.index.configure(new)
         self.statistics.is_on = new.statistics
         if new.max_workspace_chars > old.max_workspace_chars:

@@ -86,9 +86,10 @@ class Folders:
         """The first folder, which identifies the workspace."""
         return next(iter(self.roots), None)
 
-    def choose(self, excluded: Patterns) -> None:
-        """Replace the excluded patterns, and reset the suffixes to Python and notebooks; `want` adds others."""
-        self.excluded, self.suffixes = excluded, PYTHON
+    def choose(self, settings: Settings) -> None:
+        """Replace the excluded patterns, and reset the suffixes to those of Python, if it is on; `want` adds others."""
+        self.excluded = Patterns(settings.exclude)
+        self.suffixes = PYTHON if settings.has_language("python") else ()
 
     def wants(self, name: str) -> bool:
         """Whether a file of this name is indexed, if it lies in one of the folders."""

@@ -139,6 +139,23 @@ async def test_on_demand_suggestion_stays_while_typing_through(start: Start, opt
     assert await ghost(editor)
 
 
+async def test_on_demand_suggestion_ends_before_the_cursor_of_its_request(
+    start: Start, options: dict[str, Any]
+) -> None:
+    """Also if the user then types the same, or something else, at the same place."""
+    editor = await start(options=options | {"inline": "onDemand"})
+    editor.open(CODE)
+    whole = await editor.invoked(1, 11)
+    assert (await editor.ghost(1, 11)).startswith(whole)
+    last = types.Range(types.Position(1, 10), types.Position(1, 11))
+    removed = CODE.split("\n")[1][10]
+    editor.change(2, types.TextDocumentContentChangePartial(last, ""))
+    assert await editor.ghost(1, 10) == ""
+    at = types.Range(types.Position(1, 10), types.Position(1, 10))
+    editor.change(3, types.TextDocumentContentChangePartial(at, removed))
+    assert await editor.ghost(1, 11) == ""
+
+
 async def test_disabled_server_loads_the_model_when_enabled(start: Start, options: dict[str, Any]) -> None:
     editor = await start(options=options, configuration={"enabled": False}, wait=False)
     await editor.state("off")

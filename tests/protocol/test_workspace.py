@@ -1,8 +1,10 @@
 """A real server and a real folder: other files are indexed in their current state, except secrets."""
 
 import asyncio
+import html
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -122,6 +124,17 @@ async def test_folders_added_and_removed(begin: Open, tmp_path: Path) -> None:
         session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
         await session.wait_until_indexed(come)
         await session.wait_until_dropped(gone)
+
+
+async def test_added_folder_is_indexed_with_the_suffixes_of_its_open_documents(begin: Open, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "b.js").write_text(code_with_name(OTHER))
+    session = await begin()
+    session.editor.open("let x = 1\n", (second / "a.js").as_uri(), "javascript")
+    event = types.WorkspaceFoldersChangeEvent([types.WorkspaceFolder(second.as_uri(), second.name)], [])
+    session.editor.client.workspace_did_change_workspace_folders(types.DidChangeWorkspaceFoldersParams(event))
+    await session.wait_until_indexed(OTHER)
 
 
 async def test_root_uri_is_used_only_without_workspace_folders(begin: Open, folder: Path) -> None:
@@ -278,6 +291,19 @@ async def test_disabled_language_is_dropped(begin: Open, folder: Path, options: 
     assert not await session.is_indexed(OTHER)
 
 
+@pytest.mark.parametrize("languages", [["javascript"], ["default", "-python"]])
+async def test_python_files_are_not_indexed_if_python_is_off(
+    begin: Open, folder: Path, options: dict[str, Any], languages: list[str]
+) -> None:
+    (folder / "other.js").write_text(code_with_name(OTHER))
+    session = await begin(options=options | {"languages": languages})
+    session.editor.open("let x = 1\n", session.uri("main.js"), "javascript")
+    await session.wait_until_indexed(OTHER, where="main.js")
+    assert not await session.is_indexed(where="main.js")
+    session.editor.set({"tinycopilot": {"languages": ["default"]}})
+    await session.wait_until_indexed(where="main.js")
+
+
 @pytest.mark.parametrize("how", ["forgotten", "excluded"])
 async def test_deleted_text_is_not_suggested_again(begin: Open, how: str) -> None:
     session = await begin()
@@ -400,6 +426,28 @@ async def test_max_workspace_chars_0_learns_and_saves_nothing(
     assert not weights_file(folder, unsure).parent.exists()
 
 
+async def test_max_workspace_chars_0_deletes_what_was_saved(
+    begin: Open, folder: Path, unsure: ModelPaths, digest: str, options: dict[str, Any]
+) -> None:
+    session = await begin()
+    await session.wait_until_indexed()
+    await type_some(session)
+    [_] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
+    await session.editor.client.shutdown_async(None)
+    session.editor.has_shut_down = True
+    assert weights_file(folder, unsure).exists()
+    second = await begin(options=options | {"maxWorkspaceChars": 0})
+    await second.ghost("a.py", TYPED)
+    assert not index_path([str(folder)], digest).exists()
+    assert not weights_file(folder, unsure).exists()
+    second.editor.set({"tinycopilot": {"maxWorkspaceChars": 10_000}})  # and it is saved again
+    await second.wait_until_indexed()
+    [_] = [path async for path in _until_there(index_path([str(folder)], digest).parent)]
+    second.editor.set({"tinycopilot": {"maxWorkspaceChars": 0}})
+    await second.wait_until_dropped()
+    assert not index_path([str(folder)], digest).exists()
+
+
 async def test_saved_index_is_used_in_the_next_session(begin: Open, folder: Path, digest: str) -> None:
     session = await begin()
     await session.wait_until_indexed()
@@ -457,6 +505,21 @@ async def test_forget_file(begin: Open, folder: Path) -> None:
     await session.wait_until_indexed(OTHER)
     assert not await session.is_indexed()
     assert await session.editor.command("tinycopilot.forgetFile") == {"forgotten": ""}
+
+
+@pytest.mark.parametrize("command", ["forgetFile", "forgetWorkspace"])
+async def test_forgotten_text_is_not_explained(begin: Open, command: str) -> None:
+    session = await begin()
+    await session.ghost("a.py", "ocelot_budget = 1\nx = oce")
+    page = (await session.editor.command("tinycopilot.explain"))["path"]
+    assert "ocelot_budget" in visible_text(Path(page))
+    await session.editor.command(f"tinycopilot.{command}", *[session.uri("a.py")] * (command == "forgetFile"))
+    await session.editor.command("tinycopilot.explain")
+    assert not Path(page).exists()
+
+
+def visible_text(page: Path) -> str:
+    return html.unescape(re.sub("<[^>]+>", "", page.read_text("utf-8")))
 
 
 async def test_forget_workspace(begin: Open, folder: Path, digest: str) -> None:

@@ -107,6 +107,20 @@ async def test_same_alphabet_keeps_the_ngram_model(
     assert loading.knows("b.py")
 
 
+async def test_weights_are_those_of_a_folder_opened_while_loading(loading: Loading, tmp_path: Path) -> None:
+    engine = loading.scheduler.engine
+    assert engine is not None
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for folder in (first, second):
+        folder.mkdir()
+    loading.open_folder(first)
+    learned = loading.index.learned_in(loading.server.session.folders.main, engine)
+    loading.open_folder(second)
+    await asyncio.wrap_future(loading.index.take_over(engine, learned))
+    here = loading.server.session.folders.main
+    assert loading.index.learned.path == LearnedWeights.of(here, engine.tokenizer.digest).path != learned.path
+
+
 async def test_other_alphabet_starts_an_empty_ngram_model(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
