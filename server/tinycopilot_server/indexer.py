@@ -49,7 +49,7 @@ class IndexFile:
         saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
         if saved is None:
             return 0
-        if unwanted := [name for name in saved.stamps if not scanner.folders.wants(name)]:  # by the current settings
+        if unwanted := {name for name in saved.stamps if not scanner.folders.wants(name)}:  # by the current settings
             saved = saved.without(unwanted)
         try:
             call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
@@ -128,7 +128,10 @@ class Indexer:
         With nothing to scan, the n-gram model is compacted if necessary. Thread-safe; returns at once.
         """
         with self._lock:
-            self._waiting = None if uris is None or self._waiting is None else self._waiting | set(uris)
+            if uris is None:
+                self._waiting = None
+            elif self._waiting is not None:
+                self._waiting.update(uris)
             if self._is_submitted or self._is_closed:
                 return
             self._is_submitted = True

@@ -8,10 +8,11 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tinycopilot.files import LeftOut, Reason, read_written, walk
-from tinycopilot_server.session import Folders, document_name, is_within
+from tinycopilot_server.session import Folders, document_name
 
 MAX_FOLDERS = 100_000
 """Maximum number of visited folders: a larger tree is not a project but, for example, a home folder."""
@@ -23,6 +24,20 @@ def place_of(uri: str) -> str:
     """Return the file or folder to scan when this file has changed. For a .gitignore, that is its folder."""
     name = document_name(uri)
     return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
+
+
+def scope_of(places: Collection[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether a file or folder is one of `places`, or lies in one of them.
+
+    Its time does not depend on the number of places.
+    """
+    reported = set(places)
+
+    @cache
+    def covers(folder: str) -> bool:
+        return not reported.isdisjoint((folder, *map(str, Path(folder).parents)))
+
+    return lambda name: name in reported or covers(os.path.dirname(name))  # noqa: PTH120 (for many files, Path is slow)
 
 
 @dataclass(frozen=True)
@@ -111,8 +126,7 @@ class Scanner:
     def _known_within(self, within: Collection[str] | None) -> set[str]:
         if within is None:
             return set(self.known)
-        below = tuple(os.path.join(place, "") for place in within)  # noqa: PTH118 (for many files, Path is slow)
-        return {name for name in self.known if name in within or name.startswith(below)}
+        return set(filter(scope_of(within), self.known))
 
     def _stamps(
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
@@ -139,12 +153,10 @@ class Scanner:
     ) -> Iterator[Path]:
         n_folders = 0
         above = {str(parent) for place in within or () for parent in Path(place).parents}
+        is_in_scope = scope_of(within) if within is not None else lambda _: True
 
         def absolute(relative: str) -> str:
             return os.path.normcase(os.path.join(root, relative))  # noqa: PTH118
-
-        def is_in_scope(name: str) -> bool:
-            return within is None or name in within or is_within(name, within)
 
         def takes(relative: str) -> bool:
             pause()

@@ -202,8 +202,23 @@ class NGramModel:
         return next(reversed(self._recent), None)
 
     def _drop_oldest(self) -> None:
-        while self.n_chars > self.max_chars and (others := self._last_used_s.keys() - {self._at_hand}):
-            self.drop(min(others, key=lambda name: self._last_used_s[name]))
+        n_chars, at_hand, oldest = self.n_chars, self._at_hand, list[str]()
+        if n_chars <= self.max_chars:
+            return
+        for name in sorted(self._last_used_s, key=lambda name: self._last_used_s[name]):
+            if n_chars > self.max_chars and name != at_hand:
+                n_chars -= len(self.segment(name) or ())
+                oldest.append(name)
+        for name in oldest:
+            self.drop(name)
+        if oldest:
+            self._remove_gone()
+
+    def _remove_gone(self) -> None:
+        """If many merged documents have changed or were dropped, remove them: quicker than sorting each of them."""
+        if sum(map(len, self._gone.values())) * MAX_SEPARATE > len(self._merged):
+            self._merged, self._gone = self._merged.part(self._merged.documents.keys() - self._gone.keys()), {}
+            self._possible = self._headers = None
 
     def merged(self) -> tuple[MergedSegment, dict[str, float]]:
         """The merged segment, and when each of its unchanged documents was last used."""
@@ -252,6 +267,7 @@ class NGramModel:
         self._possible = self._headers = None
         self.edition += 1
         self._drop_oldest()
+        self._remove_gone()
         compaction.release()
 
     def compact(self) -> None:

@@ -8,7 +8,7 @@ time of sorting. The weights are JSON. Both files are private (mode 0600); a fil
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class SavedIndex:
     """Name -> time of last use, in seconds since 1970."""
     stamps: dict[str, Stamp]
 
-    def without(self, names: Collection[str]) -> "SavedIndex":
+    def without(self, names: Set[str]) -> "SavedIndex":
         """Return a copy without these documents."""
         last_used_s = {name: s for name, s in self.last_used_s.items() if name not in names}
         stamps = {name: stamp for name, stamp in self.stamps.items() if name not in names}

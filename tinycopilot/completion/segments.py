@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import itertools
 import math
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -104,7 +104,7 @@ class MergedSegment(Segment):
             {name: len(symbols) for name, symbols in documents.items()}, SuffixArray(padded(list(documents.values())))
         )
 
-    def part(self, names: Collection[str]) -> "MergedSegment":
+    def part(self, names: Set[str]) -> "MergedSegment":
         """Return a merged segment of only the documents in `names`, without sorting again."""
         is_kept = np.zeros(len(self), np.bool_)
         sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
-from tinycopilot.completion.segments import Compaction
+from tinycopilot.completion.segments import Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
@@ -343,3 +343,71 @@ def test_lower_limit_forgets_at_once() -> None:
     assert [name in memory for name in "xyz"] == [False, True, True]
     memory.limit(0)
     assert memory.n_chars == 0
+
+
+def drop_one_by_one(memory: NGramModel, max_chars: int) -> None:
+    """The definition of `limit`."""
+    while memory.n_chars > max_chars and (others := memory.documents - {"here"}):
+        memory.drop(min(others, key=lambda name: memory._last_used_s[name]))
+
+
+@given(
+    st.lists(st.text("ab(\n", max_size=12), max_size=30),
+    st.dictionaries(st.integers(0, 35), st.text("ab(\n", max_size=12), max_size=8),
+    st.booleans(),
+    st.integers(0, 250),
+    st.text("ab(\n", max_size=10),
+)
+def test_lower_limit_equals_dropping_one_by_one(
+    merged: list[str], edited: dict[int, str], is_open: bool, max_chars: int, before: str
+) -> None:
+    """Before and after a compaction that was already running is finished."""
+    memory = NGramModel(Alphabet(KNOWN))
+    for i, text in enumerate(merged):
+        memory.hold(str(i), text, last_used_s=i * 7 % 31)
+    memory.compact()
+    for i, text in edited.items():
+        memory.hold(str(i), text, last_used_s=100 + i * 5 % 37)
+    if is_open:
+        memory.hold("here", "ab", "a", last_used_s=-1)
+    plain, compaction = memory.copy(), memory.begin_compaction()
+    plain.begin_compaction()
+    memory.limit(max_chars)
+    drop_one_by_one(plain, max_chars)
+    context = context_of(memory.alphabet, before)
+    for is_finished in (False, True):
+        if is_finished:
+            compaction.sort(everything=True)
+            memory.finish_compaction(compaction)
+        assert memory.documents == plain.documents
+        assert memory.n_chars == plain.n_chars
+        assert memory.counts(context, 6).tolist() == plain.counts(context, 6).tolist()
+        assert memory.possible().tolist() == plain.possible().tolist()
+
+
+@pytest.mark.parametrize("max_chars", [4_000, 0])
+def test_lower_limit_leaves_few_segments_and_counts_each_document_once(
+    max_chars: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a compaction that was already running brings the dropped documents back."""
+    memory, n_counted = NGramModel(Alphabet(KNOWN)), 0
+    memory.adopt(
+        MergedSegment.sort_all({str(i): symbols_of(memory.alphabet, "ab") for i in range(2_000)}),
+        {str(i): i for i in range(2_000)},
+    )
+    compaction = memory.begin_compaction()
+
+    def count(segment: Segment) -> int:
+        nonlocal n_counted
+        n_counted += 1
+        return len(segment.symbols)
+
+    monkeypatch.setattr(Segment, "__len__", count)
+    memory.limit(max_chars)
+    assert memory.documents == {str(i) for i in range(2_000 - max_chars // 4, 2_000)}
+    assert len(memory.headers()) == (max_chars > 0)
+    compaction.sort(everything=True)
+    memory.finish_compaction(compaction)
+    assert len(memory.documents) == max_chars // 4
+    assert len(memory.headers()) == (max_chars > 0)
+    assert n_counted < 20_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.scanner import Change, Found, Scanner, place_of
+from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
 from tinycopilot_server.session import Folders, document_name, name_of
 
 from tinycopilot.files import LeftOut, Patterns, read_written
@@ -255,3 +255,39 @@ def test_folder_limit_is_reported(scan: Scan, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(scanner, "MAX_FOLDERS", 1)
     assert set(scan()) == {"a.py", "b.py", "package/c.py"}
     assert [line for line in scan.found.left_out if "and all files after it" in line]
+
+
+class Places(set[str]):
+    """Reported places, and how often all of them were read."""
+
+    n_read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.n_read += 1
+        return super().__iter__()
+
+
+def test_scan_of_reported_files_does_not_read_all_reports_for_each_file(scan: Scan) -> None:
+    for i in range(40):
+        (scan.root / "package" / f"{i}.py").write_text("")
+    scan()
+    (scan.root / "package" / "0.py").unlink()
+    places = Places(scan.name(f"package/{i}.py") for i in range(20))
+    changes = list(scan.scanner.changes(places, scan.found, lambda _: False, lambda: False, nothing))
+    assert len(changes) == 20
+    assert places.n_read < 5
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        ("/a", {"/a", "/a/b.py", "/a/b/c.py"}),
+        ("/a/b", {"/a/b/c.py"}),
+        ("/a/b.py", {"/a/b.py"}),
+        ("/", {"/a", "/a/b.py", "/a/b/c.py", "/ab.py"}),
+        ("/b", set()),
+    ],
+)
+def test_reported_folder_covers_what_is_below_it(place: str, names: set[str]) -> None:
+    place, *all_names = map(os.path.normcase, (place, "/a", "/a/b.py", "/a/b/c.py", "/ab.py"))
+    assert set(filter(scope_of([place, "/elsewhere"]), all_names)) == set(map(os.path.normcase, names))
