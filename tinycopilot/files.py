@@ -199,17 +199,21 @@ class Patterns:
         return len(self._rules) > 0
 
     def match(self, name: str, folders: Iterable[str] = ()) -> bool:
-        """Whether a file, or a folder above it, matches, by its path below one of `folders` or its absolute path."""
+        """Whether a file, or a folder above it, matches, by its path below each of `folders` that contains it.
+
+        If none does, by its absolute path.
+        """
         if not self:
             return False
-        below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
+        below = [_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, ""))]  # noqa: PTH118
         return any(
-            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in (*below, _below(name, ""))
+            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass"))
+            for path in below or [_below(name, "")]
         )
 
 
 def as_pattern(path: str) -> str:
-    """Return the pattern that matches exactly this file."""
+    """Return the pattern that matches exactly this file by its absolute path."""
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
 
 

@@ -319,6 +319,9 @@ def test_folder_is_not_readable_as_a_file(tmp_path: Path) -> None:
         (["*.md", "!a.md"], "/home/me/project/a.md", False),
         (["/home/me/**"], "/home/me/elsewhere/a.py", True),
         (["elsewhere"], "/home/me/elsewhere/a.py", True),
+        (["/home/", "me/", "project/"], "/home/me/project/a.py", False),  # the folders above the workspace
+        (["/*", "!/package"], "/home/me/project/package/a.py", False),
+        (["/*", "!/package"], "/home/me/project/other/a.py", True),
         (["project2"], "/home/me/project/a.py", False),
         (["*.py"], "untitled:Untitled-1", False),
     ],
