@@ -391,7 +391,8 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
         relative = path.relative_to(root)
         name = relative.as_posix()
         try:
-            if os.path.realpath(path) != os.path.join(real_root, relative):  # noqa: PTH118
+            expected = os.path.join(real_root, relative)  # noqa: PTH118
+            if os.path.normcase(os.path.realpath(path)) != os.path.normcase(expected):
                 raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
             text = read_source(path, max_bytes=_max_bytes(path.name), follow_link=False)
         except NotTextError as error:

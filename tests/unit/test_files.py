@@ -330,6 +330,20 @@ def test_patterns_follow_gitignore_rules(lines: list[str], name: str, matches: b
     assert Patterns(lines).match(name, ["/home/me/project"]) == matches
 
 
+def test_case_is_ignored_where_paths_ignore_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: `realpath` returns the case on disk, and the server's names are in lower case."""
+    tree(tmp_path, widget_py="1", over__b_py="1")
+    (tmp_path / ".gitignore").write_text("OVER/\n")
+    real = os.path.realpath
+    monkeypatch.setattr("os.path.normcase", lambda path: os.fspath(path).lower())
+    monkeypatch.setattr("os.path.realpath", lambda path: real(path).replace("widget.py", "Widget.py"))
+    assert [name for name, _ in read_written([tmp_path / "widget.py"], tmp_path, LeftOut())] == ["widget.py"]
+    assert names(tmp_path) == ["widget.py"]
+    for pattern in ("Private/", "ÜBER/", "*.PY", "[A-Z]?ivate/x*"):
+        name = f"/home/me/{'über' if pattern == 'ÜBER/' else 'private'}/x.py"
+        assert Patterns([pattern]).match(name, ["/home/me"])
+
+
 def test_invalid_pattern_is_named() -> None:
     with pytest.raises(UserError, match=r"'!' is invalid"):
         Patterns(["a", "!"])
