@@ -69,7 +69,7 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: not a folder; give your project's folders")
-        if is_secret_place(root):
+        if is_secret_place(root, [str(root.parent)]):
             raise UserError(f"{root}: likely to contain secrets, so it is never read; choose another folder")
         found = texts_in(root, suffixes, left_out)
         excluded |= {
