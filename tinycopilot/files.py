@@ -199,17 +199,21 @@ class Patterns:
         return len(self._rules) > 0
 
     def match(self, name: str, folders: Iterable[str] = ()) -> bool:
-        """Whether a file, or a folder above it, matches, by its path below one of `folders` or its absolute path."""
+        """Whether a file, or a folder above it, matches, by its path below each of `folders` that contains it.
+
+        If none does, by its absolute path.
+        """
         if not self:
             return False
-        below = (_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, "")))  # noqa: PTH118
+        below = [_below(name, folder) for folder in folders if name.startswith(os.path.join(folder, ""))]  # noqa: PTH118
         return any(
-            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in (*below, _below(name, ""))
+            self._rules.check_with_parents(path.encode("utf-8", "surrogatepass"))
+            for path in below or [_below(name, "")]
         )
 
 
 def as_pattern(path: str) -> str:
-    """Return the pattern that matches exactly this file."""
+    """Return the pattern that matches exactly this file by its absolute path."""
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
 
 
@@ -387,7 +391,8 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
         relative = path.relative_to(root)
         name = relative.as_posix()
         try:
-            if os.path.realpath(path) != os.path.join(real_root, relative):  # noqa: PTH118
+            expected = os.path.join(real_root, relative)  # noqa: PTH118
+            if os.path.normcase(os.path.realpath(path)) != os.path.normcase(expected):
                 raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
             text = read_source(path, max_bytes=_max_bytes(path.name), follow_link=False)
         except NotTextError as error:
@@ -403,7 +408,7 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
 
 
 Ignores = tuple[tuple[str, Rules], ...]
-"""Folders from the top down, and the rules of their .gitignore files."""
+"""Folders from the top down, and the rules of their .gitignore files and of git's other lists."""
 
 
 def source_files(
@@ -411,8 +416,8 @@ def source_files(
 ) -> Iterator[Path]:
     """Yield the files below `folder` with one of `suffixes` (lower case) that git would track, in a fixed order.
 
-    Respects every .gitignore from the top of the repository. Does not follow links, or enter folders with a name in
-    `never`. Counts what is left out in `left_out`.
+    Respects every .gitignore from the top of the repository, and git's other lists. Does not follow links, or enter
+    folders with a name in `never`. Counts what is left out in `left_out`.
     """
     endings, unwanted, counted = tuple(suffixes), frozenset(never), left_out or LeftOut()
 
@@ -547,19 +552,74 @@ def _ignores_above(folder: Path) -> Ignores:
 
 
 def _with_gitignore(folder: str, ignores: Ignores) -> Ignores:
-    """Return `ignores` with the .gitignore in `folder`. Raises TooManyError.
+    """Return `ignores` with the .gitignore in `folder`, and, in the top folder of a repository, git's other lists.
 
-    As git does, skips one that is a link or isn't readable.
+    As in git, .gitignore files precede `.git/info/exclude`, which precedes the global list. Raises TooManyError.
     """
-    try:
-        with open_regular(os.path.join(folder, ".gitignore")) as file:  # noqa: PTH118
-            text = file.read(MAX_BYTES + 1)
-    except OSError:
-        return ignores
+    if os.path.lexists(os.path.join(folder, ".git")):  # noqa: PTH118
+        for file in (_global_list(), os.path.join(_git_folder(folder), "info", "exclude")):  # noqa: PTH118
+            ignores = _with_list(_content(file, follow_link=True), folder, ignores)
+    return _with_list(_content(os.path.join(folder, ".gitignore")), folder, ignores)  # noqa: PTH118
+
+
+def _with_list(text: bytes, folder: str, ignores: Ignores) -> Ignores:
+    """Return `ignores` with a list of patterns that applies to `folder`. Raises TooManyError."""
     if len(text) > MAX_BYTES:
         raise TooManyError
     rules = Rules(parse(text), ignores[-1][1] if ignores else None)
     return (*ignores, (folder, rules)) if rules else ignores
+
+
+def _content(file: str, *, follow_link: bool = False) -> bytes:
+    """Return the first MAX_BYTES + 1 bytes of a regular file; none if it cannot be read, as git does."""
+    try:
+        with open_regular(file, follow_link=follow_link) as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError):  # a path with a null character
+        return b""
+
+
+def _git_folder(folder: str) -> str:
+    """Return the folder that contains `info/exclude`: `.git`, or, in a worktree or submodule, what that file names."""
+    git = os.path.join(folder, ".git")  # noqa: PTH118
+    git = _path_in(git, folder) or git
+    return _path_in(os.path.join(git, "commondir"), git) or git  # noqa: PTH118
+
+
+def _path_in(file: str, base: str) -> str:
+    """Return the path in a file that git wrote, relative to `base`; "" if there is none.
+
+    On Windows, a path on another drive counts as none, since it may be on the network.
+    """
+    path = _content(file).removeprefix(b"gitdir: ").strip().decode("utf-8", "surrogateescape")
+    whole = os.path.join(base, path)  # noqa: PTH118
+    is_on_drive = os.path.normcase(os.path.splitdrive(whole)[0]) == os.path.normcase(os.path.splitdrive(base)[0])
+    return whole if path and is_on_drive else ""
+
+
+_SECTION = re.compile(r"\s*\[([^\]]*)\]")
+_GLOBAL_LIST = re.compile(r'\s*excludesfile\s*=\s*("(?:[^"\\]|\\.)*"|[^#;]*)', re.IGNORECASE)
+
+
+def _global_list() -> str:
+    """Return the path of git's global list: `core.excludesFile` in the user's configuration, or the default.
+
+    Files that the configuration includes, and the system's, are not read.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (raises nothing; without a home folder, it is relative)
+    if not home.is_absolute():
+        return ""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "git")
+    found = str(folder / "ignore")
+    for config in (folder / "config", home / ".gitconfig"):
+        is_core = False
+        for line in _content(str(config), follow_link=True).decode("utf-8", "surrogateescape").split("\n"):
+            if section := _SECTION.match(line):
+                is_core = section[1].lower() == "core"
+            if is_core and (setting := _GLOBAL_LIST.match(line, section.end() if section else 0)):
+                value = re.sub(r"\\(.)", r"\1", setting[1].strip().strip('"'))
+                found = os.path.expanduser(value)  # noqa: PTH111
+    return found if os.path.isabs(found) else ""  # noqa: PTH117
 
 
 def _ignored(path: str, is_folder: bool, ignores: Ignores) -> bool:

@@ -1,6 +1,7 @@
 """Match paths against .gitignore patterns, in bounded time even for hostile patterns.
 
-Follows git's rules (dir.c and wildmatch.c) on bytes, so that names in any encoding match as in git; case-sensitive.
+Follows git's rules (dir.c and wildmatch.c) on bytes, so that names in any encoding match as in git. Ignores the case on
+Windows, as git does there.
 
 A glob is compiled to a regular expression that cannot backtrack exponentially: the part between two stars has a fixed
 length, so its first match is as good as any later one, and it can be an atomic group. Matching one pattern against one
@@ -8,6 +9,7 @@ path takes O(pattern length * path length). Most patterns have no wildcards, or 
 up in hash tables, so their number does not matter.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -49,11 +51,19 @@ class TooManyError(ValueError):
     """Too many patterns to match in reasonable time."""
 
 
+def _folded(text: bytes) -> bytes:
+    """Return a path or pattern in lower case on systems that ignore the case of paths; elsewhere, unchanged."""
+    if os.path.normcase("A") == "A":
+        return text
+    return text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
+
+
 class Pattern:
     """One line of a .gitignore."""
 
     def __init__(self, line: bytes) -> None:
         """`line` is not blank, and not a comment. Raises PatternError."""
+        line = _folded(line)
         self.is_negated = line.startswith(b"!")
         glob = line.removeprefix(b"!")
         self.is_for_folders = glob.endswith(b"/")
@@ -132,6 +142,7 @@ class Rules:
 
     def check(self, path: bytes, is_folder: bool) -> bool | None:
         """Whether `path`, relative to the folder of the .gitignore, is ignored; None if no pattern matches."""
+        path = _folded(path)
         name = path.rpartition(b"/")[2]
         last = max(self._names.get(name, is_folder), self._paths.get(path, is_folder))
         for n in self._prefixes.lengths:

@@ -9,6 +9,7 @@ import contextlib
 import fnmatch
 import os
 import re
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 SECRET_FOLDERS = frozenset(
@@ -119,20 +120,32 @@ def is_secret_folder(name: str, names_in_it: "set[str] | None" = None) -> bool:
     return not any(_stem_and_suffix(inside.lower())[1] in _SOURCE_SUFFIXES for inside in names_in_it)
 
 
-def is_secret_place(path: Path) -> bool:
-    """Whether a path is secret by its name, by a folder above it, or, for a link, by its target."""
+def is_secret_place(path: Path, tops: Iterable[str] = ()) -> bool:
+    """Whether a path is secret by its name, by a folder above it, or, for a link, by its target.
+
+    A folder such as `secrets` counts up to the top of the project: a folder of `tops`, or one that contains `.git`.
+    """
     real = Path(os.path.realpath(path))
     if is_secret(path.name) or is_secret(real.name):
         return True
     if not SECRET_FOLDERS.isdisjoint(part.lower() for part in (*path.parts, *real.parts)):
         return True
-    return any(_is_data_folder(parent) for parent in (path.absolute().parent, real.parent))
+    ends = set(map(Path, tops))
+    return any(map(_is_data_folder, (*_project_folders(path.absolute(), ends), *_project_folders(real, ends))))
 
 
 def is_secret_document(path: Path, text: str) -> bool:
     """Whether a document must be neither indexed nor completed: by its place, or by a link's or its own name."""
     names = {path.name, Path(os.path.realpath(path)).name}
     return is_secret_place(path) or any(is_secret_source(name, text) for name in names)
+
+
+def _project_folders(path: Path, tops: Container[Path]) -> Iterator[Path]:
+    """Yield the folders above a path, up to the top of its project."""
+    for folder in path.parents:
+        yield folder
+        if folder in tops or os.path.lexists(folder / ".git"):
+            return
 
 
 def _is_data_folder(folder: Path) -> bool:

@@ -8,7 +8,7 @@ kept with it is silently corrupted by the next edit below such a character.) Off
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path, PurePath
 
@@ -152,10 +152,17 @@ class Document:
     """An open document. The cost of an edit grows with the lines that it touches, or with one piece of a long line."""
 
     def __init__(
-        self, text: str, version: int, encoding: str, name: str = "", language: str = "", opened_as: str = ""
+        self,
+        text: str,
+        version: int,
+        encoding: str,
+        name: str = "",
+        language: str = "",
+        opened_as: str = "",
+        tops: Iterable[str] = (),
     ) -> None:
         """`name`: the path with links resolved, or the URI if there is none. `opened_as`: the path as the editor gave
-        it. `language`: LSP's language identifier. `encoding`: that of positions."""
+        it. `language`: LSP's language identifier. `encoding`: that of positions. `tops`: the workspace's folders."""
         self.version = version
         self.name = name
         self.opened_as = opened_as or name
@@ -164,7 +171,7 @@ class Document:
         """The version that was indexed while the user worked in another document."""
         self.encoding = encoding
         self._set(text)
-        self._is_secret_place = is_secret_place(Path(self.opened_as))
+        self._is_secret_place = is_secret_place(Path(self.opened_as), tops)
         names = (PurePath(name).name, PurePath(self.opened_as).name)
         self._secret_name = next((called for called in names if is_secret_source(called, "")), "")
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES

@@ -114,7 +114,7 @@ def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams)
     uri, encoding = opened.uri, server.encoding
     if server.session.documents.is_cell(uri):
         return
-    names = document_name(uri), opened.language_id, opened_as(uri)
+    names = document_name(uri), opened.language_id, opened_as(uri), server.session.folders.tops
     server.index.open(uri, Document(opened.text, opened.version, encoding, *names))
 
 
@@ -148,7 +148,8 @@ def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDo
 
 def _cell(server: TinyCopilotServer, notebook: Notebook, item: types.TextDocumentItem) -> Document:
     """The document of a cell, which has the names of its notebook."""
-    return Document(item.text, item.version, server.encoding, notebook.name, item.language_id, notebook.opened_as)
+    names = notebook.name, item.language_id, notebook.opened_as, server.session.folders.tops
+    return Document(item.text, item.version, server.encoding, *names)
 
 
 def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebookDocumentParams) -> None:

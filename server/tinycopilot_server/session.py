@@ -77,9 +77,15 @@ class Folders:
         roots = dict[str, str]()
         for uri in uris:
             root = document_name(uri)
-            if os.path.isabs(root) and os.path.isdir(root) and not is_secret_place(Path(root)):  # noqa: PTH112, PTH117
+            is_folder = os.path.isabs(root) and os.path.isdir(root)  # noqa: PTH112, PTH117
+            if is_folder and not is_secret_place(Path(root), [os.path.dirname(root)]):  # noqa: PTH120
                 roots[root] = opened_as(uri)
         self.roots, self._roots_as_opened = tuple(roots), tuple(roots.values())
+
+    @property
+    def tops(self) -> tuple[str, ...]:
+        """The folders, with links resolved and as the editor gave them."""
+        return *self.roots, *self._roots_as_opened
 
     @property
     def main(self) -> str | None:
@@ -107,7 +113,7 @@ class Folders:
         """Whether this file is excluded or forgotten; `link` is the path that it was opened by."""
         if name in self.forgotten or self.excluded.match(name, self.roots):
             return True
-        return link not in ("", name) and self.excluded.match(link, (*self.roots, *self._roots_as_opened))
+        return link not in ("", name) and self.excluded.match(link, self.tops)
 
 
 class OpenDocuments(dict[str, Document]):

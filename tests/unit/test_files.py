@@ -57,6 +57,72 @@ def test_repository_gitignore_applies_in_subfolders(tmp_path: Path) -> None:
     assert names(tmp_path / "src") == ["local.py", "main.py"]  # an ignored folder is read if it is named
 
 
+def test_repository_and_global_lists_apply_below_gitignores(tmp_path: Path, temporary_home: Path) -> None:
+    tree(tmp_path, **dict.fromkeys(("a_py", "b_py", "c_py", "d_py", "sub__a_py", "sub__b_py"), "1"))
+    (tmp_path / ".git" / "info").mkdir(parents=True)
+    (tmp_path / ".git" / "info" / "exclude").write_text("b.py\n!c.py\n/d.py\n")
+    (temporary_home / ".config" / "git").mkdir(parents=True)
+    (temporary_home / ".config" / "git" / "ignore").write_text("a.py\nc.py\n!b.py\n")
+    assert names(tmp_path) == ["c.py"]
+    (tmp_path / ".gitignore").write_text("!/a.py\nc.py\n")
+    assert names(tmp_path) == ["a.py"]
+    (tmp_path / ".git").rename(tmp_path / "sub" / ".git")  # a repository below the folder
+    (tmp_path / ".gitignore").unlink()
+    assert names(tmp_path) == ["a.py", "b.py", "c.py", "d.py"]
+    assert names(tmp_path / "sub") == []
+
+
+@pytest.mark.parametrize(
+    ("xdg", "user", "expected"),
+    [
+        ("", "", "default"),
+        ("[core]\n\texcludesFile = ~/one\n", "", "one"),
+        (
+            "[core]\nexcludesfile=~/two\n",
+            '[user]\nexcludesfile = ~/two\n[CORE] excludesfile = "~/one" # mine\r\n',
+            "one",
+        ),
+        ("", '[core "x"]\nexcludesfile = ~/one\n', "default"),
+        ("", "[core]\nexcludesfile = ~/a\0b\n", None),
+        ("", "[core]\nexcludesfile = one\n", None),
+        ("", "[core]\nexcludesfile =\n", None),
+    ],
+)
+def test_global_list_is_found_as_git_does(
+    tmp_path: Path,
+    temporary_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    xdg: str,
+    user: str,
+    expected: str | None,
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(temporary_home / "xdg"))
+    folder = temporary_home / "xdg" / "git"
+    folder.mkdir(parents=True)
+    (folder / "config").write_text(xdg)
+    (folder / "ignore").write_text("default.py\n")
+    (temporary_home / ".gitconfig").write_text(user)
+    for name in ("one", "two"):
+        (temporary_home / name).write_text(f"{name}.py\n")
+    tree(tmp_path, default_py="1", one_py="1", two_py="1")
+    (tmp_path / ".git").mkdir()
+    assert names(tmp_path) == [f"{name}.py" for name in ("default", "one", "two") if name != expected]
+
+
+@pytest.mark.parametrize("is_worktree", [True, False])
+def test_list_of_a_worktree_or_submodule(tmp_path: Path, is_worktree: bool) -> None:
+    git = tmp_path / "main" / ".git" / "kept"
+    git.mkdir(parents=True)
+    if is_worktree:
+        (git / "commondir").write_text("..\n")
+    info = (git.parent if is_worktree else git) / "info"
+    info.mkdir()
+    (info / "exclude").write_text("a.py\n")
+    tree(tmp_path, tree__a_py="1", tree__b_py="1")
+    (tmp_path / "tree" / ".git").write_text(f"gitdir: {git if is_worktree else '../main/.git/kept'}\n")
+    assert names(tmp_path / "tree") == ["b.py"]
+
+
 def test_invalid_patterns_and_entries_are_skipped(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("!\n\\\n[z-a]\nskipped.py\n")
     tree(tmp_path, a_py="1", skipped_py="1")
@@ -319,12 +385,29 @@ def test_folder_is_not_readable_as_a_file(tmp_path: Path) -> None:
         (["*.md", "!a.md"], "/home/me/project/a.md", False),
         (["/home/me/**"], "/home/me/elsewhere/a.py", True),
         (["elsewhere"], "/home/me/elsewhere/a.py", True),
+        (["/home/", "me/", "project/"], "/home/me/project/a.py", False),  # the folders above the workspace
+        (["/*", "!/package"], "/home/me/project/package/a.py", False),
+        (["/*", "!/package"], "/home/me/project/other/a.py", True),
         (["project2"], "/home/me/project/a.py", False),
         (["*.py"], "untitled:Untitled-1", False),
     ],
 )
 def test_patterns_follow_gitignore_rules(lines: list[str], name: str, matches: bool) -> None:
     assert Patterns(lines).match(name, ["/home/me/project"]) == matches
+
+
+def test_case_is_ignored_where_paths_ignore_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: `realpath` returns the case on disk, and the server's names are in lower case."""
+    tree(tmp_path, widget_py="1", over__b_py="1")
+    (tmp_path / ".gitignore").write_text("OVER/\n")
+    real = os.path.realpath
+    monkeypatch.setattr("os.path.normcase", lambda path: os.fspath(path).lower())
+    monkeypatch.setattr("os.path.realpath", lambda path: real(path).replace("widget.py", "Widget.py"))
+    assert [name for name, _ in read_written([tmp_path / "widget.py"], tmp_path, LeftOut())] == ["widget.py"]
+    assert names(tmp_path) == ["widget.py"]
+    for pattern in ("Private/", "ÜBER/", "*.PY", "[A-Z]?ivate/x*"):
+        name = f"/home/me/{'über' if pattern == 'ÜBER/' else 'private'}/x.py"
+        assert Patterns([pattern]).match(name, ["/home/me"])
 
 
 def test_invalid_pattern_is_named() -> None:

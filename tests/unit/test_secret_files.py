@@ -84,3 +84,20 @@ def test_secret_folder_is_skipped_and_package_is_not(tmp_path: Path) -> None:
     assert left_out.lines() == ("left out: 1 name that suggests secrets (secrets/)",)
     assert is_secret_place(tmp_path / "secrets" / "db.toml")
     assert not is_secret_place(tmp_path / "pkg" / "secrets" / "a.toml")
+
+
+def test_secret_folder_counts_up_to_the_top_of_the_project(tmp_path: Path) -> None:
+    project = tmp_path / "secrets" / "clients" / "project"
+    file = project / "secrets" / "prod" / "hosts.yaml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (tmp_path / "link.yaml").symlink_to(file)
+    for path in (file, tmp_path / "link.yaml"):
+        assert is_secret_place(path, [str(project)])
+    assert is_secret_place(project / "a.py")
+    assert not is_secret_place(project / "a.py", [str(project)])
+    (project / ".git").mkdir()
+    assert not is_secret_place(project / "deep" / "a.py")
+    assert is_secret_place(file)
+    (project / "secrets" / "package.py").touch()
+    assert not is_secret_place(file)

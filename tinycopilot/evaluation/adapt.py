@@ -7,6 +7,7 @@ fine-tuning on the same code would forget other code, and might have trained on 
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.files import LeftOut, Patterns, normalise_suffixes
+from tinycopilot.files import LeftOut, Patterns, as_pattern, normalise_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, real_path, require_home, workspace_model
@@ -68,10 +69,14 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
     for root in roots:
         if not root.is_dir():
             raise UserError(f"{root}: not a folder; give your project's folders")
-        if is_secret_place(root):
+        if is_secret_place(root, [str(root.parent)]):
             raise UserError(f"{root}: likely to contain secrets, so it is never read; choose another folder")
         found = texts_in(root, suffixes, left_out)
-        excluded |= {path for path in found if patterns.match(path, [str(root)])}
+        excluded |= {
+            path
+            for path in found
+            if patterns.match(path, [str(root)]) or as_pattern(os.path.normcase(path)) in exclude  # a forgotten file
+        }
         found = {path: text for path, text in found.items() if path not in excluded}
         texts |= found
         above = "" if root == roots[0] else f"{root.name}/"

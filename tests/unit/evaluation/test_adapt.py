@@ -11,6 +11,7 @@ from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion.network import Network
 from tinycopilot.evaluation import adapt, comparison
+from tinycopilot.files import as_pattern
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -205,6 +206,13 @@ def test_excluded_files_are_not_used_at_all(folder: Path) -> None:
     workspace = adapt.read_workspace([str(folder)], [".py"], ["module_[0-2].py"])
     assert names.isdisjoint(Path(path).name for path in (*workspace.texts, *workspace.held_out))
     assert names <= {path.name for path in workspace.excluded}
+
+
+def test_forgotten_file_is_excluded_by_its_absolute_path(folder: Path) -> None:
+    forgotten = str(folder / "module_0.py")
+    workspace = adapt.read_workspace([str(folder)], [".py"], [as_pattern(forgotten)])
+    assert forgotten not in workspace.texts
+    assert Path(forgotten) in workspace.excluded
 
 
 def test_invalid_pattern_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

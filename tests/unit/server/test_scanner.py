@@ -196,6 +196,15 @@ def test_roots_are_existing_folders_without_secret_ones(scan: Scan) -> None:
     assert list(scan()) == ["package/c.py", "package/deep/d.py"]
 
 
+def test_project_below_a_folder_named_secrets_is_indexed(scan: Scan) -> None:
+    project = scan.root / "secrets" / "clients" / "project"
+    project.mkdir(parents=True)
+    (project / "a.py").write_text("x = 1\n")
+    scan.folders.set_roots([project.as_uri()])
+    assert scan.folders.roots == (name_of(project),)
+    assert scan() == {"secrets/clients/project/a.py": "x = 1\n"}
+
+
 def test_removed_root_drops_its_files(scan: Scan) -> None:
     scan()
     scan.folders.set_roots([(scan.root / "package").as_uri()])
