@@ -210,6 +210,40 @@ test('a snooze extends a pause that ends by itself', async () => {
   }
 });
 
+test('a snooze does not end an indefinite pause', async () => {
+  const sent = [];
+  const pause = new Pause(async command => void sent.push(command), memento());
+  await pause.begin();
+  await pause.snooze(5);
+  assert.equal(pause.until, undefined);
+  assert.deepEqual(sent, ['tinycopilot.pause']);
+  pause.dispose();
+});
+
+test('a pause ends on time after the computer has slept', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const clock = mock.method(Date, 'now', () => 0);
+  try {
+    const sent = [];
+    const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
+    await pause.begin(60);
+    clock.mock.mockImplementation(() => 60 * 60_000);
+    mock.timers.tick(30_000);
+    assert.deepEqual(sent, ['pause', 'resume']);
+  } finally {
+    clock.mock.restore();
+    mock.timers.reset();
+  }
+});
+
+test('a pause survives a restart in which the model fails to load', async () => {
+  const sent = [];
+  const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
+  await pause.begin();
+  for (const state of ['off', 'loading', 'error', 'ready']) await pause.onStatus({ state });
+  assert.deepEqual(sent, ['pause', 'pause']);
+});
+
 test('a pause that was ended elsewhere is not restored', async () => {
   const sent = [];
   const pause = new Pause(async command => void sent.push(command), memento());
