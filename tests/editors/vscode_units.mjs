@@ -1,7 +1,7 @@
 // Unit tests of the extension, with a small fake of VS Code's API: finding the server, arguments for pip, pauses. Run by
 // `npm test` in editors/vscode.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, mock, test } from 'node:test';
@@ -75,8 +75,12 @@ test('the clone that the extension was built in has the server after `make demo`
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
     vscode.workspace.isTrusted = false;
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
-    vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: scratch } }];
-    assert.equal((await findServer([], join(scratch, 'none'), log)).command, undefined);
+    const link = join(scratch, 'link');
+    symlinkSync(globalThis.clone, link);
+    for (const fsPath of [scratch, globalThis.clone, link]) {
+      vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath } }];
+      assert.equal((await findServer([], join(scratch, 'none'), log)).command, undefined, fsPath);
+    }
     const onThePath = writeProgram(onPath, 'tinycopilot-server');
     assert.equal((await findServer([], own, log)).command, onThePath);
   } finally {
