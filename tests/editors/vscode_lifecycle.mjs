@@ -97,6 +97,20 @@ test('a killed server is restarted', async () => {
   assert.deepEqual(editor.messages, []);
 });
 
+test('documents that are opened together, and repeated restarts, start the server once', async () => {
+  startExtension();
+  await waitFor('the wait for a document', () => editor.contexts['tinycopilot.canInstall'] === false);
+  const starts = () => editor.logged.filter(line => line.startsWith('starting ')).length;
+  for (let cell = 0; cell < 5; cell++) editor.open('python');
+  await waitFor('ready', isReady);
+  await new Promise(resolve => setTimeout(resolve, 300));
+  assert.equal(starts(), 1);
+  for (let i = 0; i < 5; i++) restart();
+  await waitFor('another server', () => starts() > 1 && isReady());
+  await new Promise(resolve => setTimeout(resolve, 300));
+  assert.equal(starts(), 2);
+});
+
 test('a server that is stopped while it starts exits, and is not restarted', async () => {
   editor.open('python');
   setFlag('waits');

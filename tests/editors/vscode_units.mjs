@@ -1,7 +1,7 @@
 // Unit tests of the extension, with a small fake of VS Code's API: finding the server, arguments for pip, pauses. Run by
 // `npm test` in editors/vscode.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, mock, test } from 'node:test';
@@ -75,8 +75,12 @@ test('the clone that the extension was built in has the server after `make demo`
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
     vscode.workspace.isTrusted = false;
     assert.deepEqual(await findServer([], own, log), { command: there, args: [] });
-    vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath: scratch } }];
-    assert.equal((await findServer([], join(scratch, 'none'), log)).command, undefined);
+    const link = join(scratch, 'link');
+    symlinkSync(globalThis.clone, link);
+    for (const fsPath of [scratch, globalThis.clone, link]) {
+      vscode.workspace.workspaceFolders = [{ uri: { scheme: 'file', fsPath } }];
+      assert.equal((await findServer([], join(scratch, 'none'), log)).command, undefined, fsPath);
+    }
     const onThePath = writeProgram(onPath, 'tinycopilot-server');
     assert.equal((await findServer([], own, log)).command, onThePath);
   } finally {
@@ -208,6 +212,40 @@ test('a snooze extends a pause that ends by itself', async () => {
   } finally {
     mock.timers.reset();
   }
+});
+
+test('a snooze does not end an indefinite pause', async () => {
+  const sent = [];
+  const pause = new Pause(async command => void sent.push(command), memento());
+  await pause.begin();
+  await pause.snooze(5);
+  assert.equal(pause.until, undefined);
+  assert.deepEqual(sent, ['tinycopilot.pause']);
+  pause.dispose();
+});
+
+test('a pause ends on time after the computer has slept', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const clock = mock.method(Date, 'now', () => 0);
+  try {
+    const sent = [];
+    const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
+    await pause.begin(60);
+    clock.mock.mockImplementation(() => 60 * 60_000);
+    mock.timers.tick(30_000);
+    assert.deepEqual(sent, ['pause', 'resume']);
+  } finally {
+    clock.mock.restore();
+    mock.timers.reset();
+  }
+});
+
+test('a pause survives a restart in which the model fails to load', async () => {
+  const sent = [];
+  const pause = new Pause(async command => void sent.push(command.replace('tinycopilot.', '')), memento());
+  await pause.begin();
+  for (const state of ['off', 'loading', 'error', 'ready']) await pause.onStatus({ state });
+  assert.deepEqual(sent, ['pause', 'pause']);
 });
 
 test('a pause that was ended elsewhere is not restored', async () => {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { type Extension, extensions, type LogOutputChannel, type Uri, workspace } from 'vscode';
 import { within } from './time';
 
@@ -64,8 +64,23 @@ function workspaceServer(log: LogOutputChannel): Command | undefined {
 /** The server in the clone, unless the clone is the open workspace and not trusted. */
 function cloneServer(): string | undefined {
   const clone = CLONE;
-  const isOpen = workspace.workspaceFolders?.some(({ uri }) => `${clone}/`.startsWith(`${uri.fsPath}/`));
-  return clone && (workspace.isTrusted || !isOpen) ? programIn(join(clone, '.venv')) : undefined;
+  const isOpen = () => workspace.workspaceFolders?.some(({ uri }) => contains(uri.fsPath, clone));
+  return clone && (workspace.isTrusted || !isOpen()) ? programIn(join(clone, '.venv')) : undefined;
+}
+
+/** Whether `path` is `folder` or in it. Links are resolved; `relative` ignores case on Windows. */
+function contains(folder: string, path: string): boolean {
+  const way = relative(realPath(folder), realPath(path));
+  return !isAbsolute(way) && way.split(sep)[0] !== '..';
+}
+
+/** The path with links resolved; the same path if it does not exist. */
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The part of the Python extension's API that we use. */

@@ -154,10 +154,13 @@ export function activate(context: ExtensionContext): void {
     void client.run();
   }
 
-  /** Serializes restarts: concurrent ones could leave a server running. */
+  /** Serializes restarts, since concurrent ones could leave a server running. At most one is queued. */
   let last = Promise.resolve();
+  let isQueued = false;
   function restart(): void {
-    last = last.then(deactivate).then(start).catch(error => fail(`The server could not be started: ${error}`));
+    if (isQueued) return;
+    isQueued = true;
+    last = last.then(deactivate).finally(() => { isQueued = false; }).then(start).catch(error => fail(`The server could not be started: ${error}`));
   }
 
   const host: Host = {

@@ -8,6 +8,8 @@ interface SavedPause {
 }
 
 const KEY = 'pause';
+/** Interval of the checks whether a pause has ended. A timer for its whole length would stop while the computer sleeps. */
+const CHECK_MS = 30_000;
 
 /** Whether, and until when, the user has paused suggestions. A restarted server is paused again. */
 export class Pause {
@@ -31,8 +33,9 @@ export class Pause {
     void this.memento.update(KEY, { untilMs });
   }
 
-  /** Pauses for some minutes; extends a pause that ends by itself. */
+  /** Pauses for some minutes; extends a pause that ends by itself, and leaves one that does not. */
   async snooze(minutes: number): Promise<void> {
+    if (this.isOn && !this.until) return;
     const left = this.until ? Math.max(0, this.until.getTime() - Date.now()) / 60_000 : 0;
     await this.begin(left + minutes);
   }
@@ -50,7 +53,7 @@ export class Pause {
       if (!this.hasRestarted) return this.clear();  // the pause was ended elsewhere
       await this.ask('tinycopilot.pause');
       this.hasRestarted = false;
-    } else {
+    } else if (state !== 'error') {  // a model that failed to load may be replaced
       this.hasRestarted = false;
     }
   }
@@ -64,8 +67,15 @@ export class Pause {
     this.isOn = true;
     if (!untilMs) return;
     this.until = new Date(untilMs);
+    this.wait(untilMs);
+  }
+
+  /** Ends the pause at the time `untilMs`. */
+  private wait(untilMs: number): void {
+    const leftMs = untilMs - Date.now();
     // This fails if no server is running, which is harmless: the next server starts without a pause.
-    this.timer = setTimeout(() => void this.end().catch(() => undefined), untilMs - Date.now());
+    if (leftMs <= 0) void this.end().catch(() => undefined);
+    else this.timer = setTimeout(() => this.wait(untilMs), Math.min(leftMs, CHECK_MS));
   }
 
   private clear(): void {
