@@ -57,6 +57,26 @@ def snooze(user: User) -> None:
 
 
 @check
+def snooze_ends_on_time_after_sleep(user: User) -> None:
+    """The computer sleeps for an hour: the clock goes on, timers do not."""
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    wait_ms = user.editor.lua("""
+        local defer, time, wait_ms, callback = vim.defer_fn, os.time, nil, nil
+        vim.defer_fn = function(fn, ms) callback, wait_ms = fn, ms return defer(fn, ms) end
+        vim.cmd 'silent TinyCopilot snooze'
+        vim.defer_fn, os.time = defer, function() return time() + 3600 end
+        callback()
+        os.time = time
+        return wait_ms
+    """)
+    if wait_ms > 30_000:
+        raise AssertionError(f"the clock is read only after {wait_ms} ms")
+    wait_for("status ready after sleep", 5, lambda: user.editor.status() == "tinycopilot: ready")
+    assert_equal("whether it is paused", False, user.editor.lua("return require('tinycopilot.state').is_paused"))
+
+
+@check
 def on_demand(user: User) -> None:
     """Nothing is shown until the key is pressed; the suggestion stays while the user types through it."""
     user.type_in_new_file(PREFIX[:-2], "op")

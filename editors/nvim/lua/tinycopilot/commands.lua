@@ -83,16 +83,22 @@ local function minutes_of(command, word)
   complain(('%s: expected a number of minutes, not %s'):format(command, word))
 end
 
+--- Resumes at a time, in seconds since 1970. Reads the clock every 30 s: timers stop while the computer sleeps.
+local function resume_at(until_s)
+  local left_s = until_s - os.time()
+  if left_s <= 0 then return set_paused(false) end
+  snooze_timer = vim.defer_fn(function() resume_at(until_s) end, math.min(left_s, 30) * 1000)
+end
+
 --- Pauses for 5 minutes, or another number of minutes; extends a snooze that has not ended.
 function commands.snooze(words)
   local minutes = minutes_of('snooze', words[1] or 5)
   if not minutes then return end
   if state.is_paused and not state.paused_until then return say 'already paused, until :TinyCopilot resume' end
   local now = os.time()
-  local until_s = math.max(state.paused_until or now, now) + minutes * 60
-  set_paused(true, math.floor(until_s))
-  local function resume() set_paused(false) end
-  snooze_timer = vim.defer_fn(resume, math.floor((until_s - now) * 1000))
+  local until_s = math.floor(math.max(state.paused_until or now, now) + minutes * 60)
+  set_paused(true, until_s)
+  resume_at(until_s)
 end
 
 local function refresh(buffers)
