@@ -137,7 +137,7 @@ def invalid_setups_are_reported(user: User) -> None:
         tiny.setup {{ {options} }}
         wait_for(function() return #heard >= {len(expected)} end)
         require('tinycopilot.keys').set(0, tiny.options.keymaps)
-        vim.b.tinycopilot_keys = nil
+        vim.cmd 'imapclear <buffer>'
         table.insert(all, {{ heard, tiny.options.cmd, tiny.options.settings.languages, tiny.options.keymaps.accept }})
         """
     body += "vim.cmd 'checkhealth tinycopilot' table.insert(all, vim.api.nvim_buf_get_lines(0, 0, -1, true)) return all"

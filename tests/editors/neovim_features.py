@@ -57,6 +57,26 @@ def snooze(user: User) -> None:
 
 
 @check
+def snooze_ends_on_time_after_sleep(user: User) -> None:
+    """The computer sleeps for an hour: the clock goes on, timers do not."""
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    wait_ms = user.editor.lua("""
+        local defer, time, wait_ms, callback = vim.defer_fn, os.time, nil, nil
+        vim.defer_fn = function(fn, ms) callback, wait_ms = fn, ms return defer(fn, ms) end
+        vim.cmd 'silent TinyCopilot snooze'
+        vim.defer_fn, os.time = defer, function() return time() + 3600 end
+        callback()
+        os.time = time
+        return wait_ms
+    """)
+    if wait_ms > 30_000:
+        raise AssertionError(f"the clock is read only after {wait_ms} ms")
+    wait_for("status ready after sleep", 5, lambda: user.editor.status() == "tinycopilot: ready")
+    assert_equal("whether it is paused", False, user.editor.lua("return require('tinycopilot.state').is_paused"))
+
+
+@check
 def on_demand(user: User) -> None:
     """Nothing is shown until the key is pressed; the suggestion stays while the user types through it."""
     user.type_in_new_file(PREFIX[:-2], "op")
@@ -305,7 +325,7 @@ def enter_confirms_no_deletion(user: User) -> None:
     user.editor.wait_until_ready()
     for command, question in (
         ("forget-stats", "Delete the statistics?"),
-        ("forget-workspace", "Delete everything indexed, learned and trained in this workspace?"),
+        ("forget-workspace", "Delete everything indexed, learned and trained in "),
     ):
         user.editor.nvim.command("messages clear")
         user.editor.terminal.type(f":TinyCopilot {command}")
@@ -315,6 +335,41 @@ def enter_confirms_no_deletion(user: User) -> None:
         wait_for("end of the question", 5, lambda question=question: question not in user.editor.screen())
         time.sleep(NO_REQUEST_WAIT_S)  # enough for a message about a deletion
         assert_equal(f"messages after {command} and Enter", "", user.editor.output("messages"))
+
+
+@check
+def commands_leave_other_projects_alone(user: User) -> None:
+    """In a project without a server, nothing is deleted or trained in the project that has one."""
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    other = user.folder.parent / "other"
+    other.mkdir()
+    (other / "pyproject.toml").touch()
+    user.editor.lua("""
+        _G.calls = {}
+        local function record(what) table.insert(_G.calls, what) return 1 end
+        local client = vim.lsp.get_clients({ name = 'tinycopilot' })[1]
+        local request, confirm, notify = client.request, vim.fn.confirm, vim.notify
+        function client.request(_, _, params) record(params.command) return true end
+        function vim.fn.confirm(question) return record(question) end
+        function vim.notify(message) record(message) end
+        function _G.undo() client.request, vim.fn.confirm, vim.notify = request, confirm, notify end
+    """)
+    try:
+        user.editor.nvim.command(f"silent edit {other}/other.json")
+        commands = ("forget-workspace", "forget-file", "train", "eval")
+        for command in commands:
+            user.editor.nvim.command(f"TinyCopilot {command}")
+        refusal = "tinycopilot: off here: go to a file of the project where it is on"
+        assert_equal("in another project", [refusal] * len(commands), user.editor.lua("return _G.calls"))
+        user.editor.nvim.command(f"silent edit {user.folder}/inside.json")
+        user.editor.lua("_G.calls = {}")
+        user.editor.nvim.command("TinyCopilot forget-workspace")
+        question = f"Delete everything indexed, learned and trained in {user.folder}?"
+        sent = [question, "tinycopilot.forgetWorkspace"]
+        assert_equal("in a file of the project", sent, user.editor.lua("return _G.calls"))
+    finally:
+        user.editor.lua("_G.undo()")
 
 
 @check

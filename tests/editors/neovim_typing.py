@@ -367,6 +367,25 @@ def user_mapping_without_a_suggestion(user: User) -> None:
 
 
 @check
+def user_mapping_made_by_a_filetype_event(user: User) -> None:
+    """An autocmd after setup: the keys accept in a new buffer and after :edit!, and keep the mapping."""
+    user.editor.lua("""
+        vim.api.nvim_create_autocmd('FileType', {
+          group = vim.api.nvim_create_augroup('mine', {}),
+          callback = function() vim.keymap.set('i', '<Tab>', 'mine', { buffer = true }) end,
+        })
+    """)
+    try:
+        for text in (PREFIX, PREFIX + "e"):
+            ghost = user.type_in_new_file(text[:-2], text[-2:], name="mapped.py")
+            user.accept("Tab", text, "", ghost, "accepting")
+            user.press("Escape", "g", "g", "O", "C-]", "Tab")
+            user.wait_for_text("mine\n" + text + ghost)
+    finally:
+        user.editor.lua("vim.api.nvim_del_augroup_by_name('mine')")
+
+
+@check
 def user_mapping_that_returns_its_own_key(user: User) -> None:
     """Mappings like those of snippet plugins: `<expr>`, remappable, and returning the key itself."""
     returns_itself = "function() return '<Tab>!' end, { expr = true, remap = true }"

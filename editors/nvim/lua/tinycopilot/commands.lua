@@ -15,6 +15,19 @@ local function find_client()
   return client
 end
 
+--- Returns the client of the current buffer, or else the only one whose folder contains the buffer (or, if it has no
+--- file, the working folder); reports an error if there is none. For commands that must not affect another project.
+local function find_client_here()
+  local client, file = state.clients(0)[1], vim.api.nvim_buf_get_name(0)
+  if client then return client end
+  local place = vim.bo.buftype == '' and file ~= '' and file or vim.fn.getcwd()
+  local around = vim.tbl_filter(function(each)
+    return each.root_dir ~= nil and vim.fs.relpath(each.root_dir, place) ~= nil
+  end, state.clients())
+  if #around == 1 then return around[1] end
+  complain 'off here: go to a file of the project where it is on'
+end
+
 --- Runs a command of the server, and calls `callback` with its result.
 local function ask(client, command, arguments, callback)
   local params = { command = NAME .. '.' .. command, arguments = arguments }
@@ -70,16 +83,22 @@ local function minutes_of(command, word)
   complain(('%s: expected a number of minutes, not %s'):format(command, word))
 end
 
+--- Resumes at a time, in seconds since 1970. Reads the clock every 30 s: timers stop while the computer sleeps.
+local function resume_at(until_s)
+  local left_s = until_s - os.time()
+  if left_s <= 0 then return set_paused(false) end
+  snooze_timer = vim.defer_fn(function() resume_at(until_s) end, math.min(left_s, 30) * 1000)
+end
+
 --- Pauses for 5 minutes, or another number of minutes; extends a snooze that has not ended.
 function commands.snooze(words)
   local minutes = minutes_of('snooze', words[1] or 5)
   if not minutes then return end
   if state.is_paused and not state.paused_until then return say 'already paused, until :TinyCopilot resume' end
   local now = os.time()
-  local until_s = math.max(state.paused_until or now, now) + minutes * 60
-  set_paused(true, math.floor(until_s))
-  local function resume() set_paused(false) end
-  snooze_timer = vim.defer_fn(resume, math.floor((until_s - now) * 1000))
+  local until_s = math.floor(math.max(state.paused_until or now, now) + minutes * 60)
+  set_paused(true, until_s)
+  resume_at(until_s)
 end
 
 local function refresh(buffers)
@@ -169,13 +188,17 @@ end
 
 --- Runs `tinycopilot eval` on this project in a terminal: measures the share of keystrokes that suggestions would save.
 function commands.eval(words)
-  local client = find_client()
-  if not client then return end
+  local folder = words[1] and vim.fs.normalize(words[1])
+  if not folder then
+    local client = find_client_here()
+    if not client then return end
+    folder = client.root_dir or vim.fn.getcwd()
+  end
   local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
   local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
   if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` next to ' .. server) end
   local extension = state.has_language(0) and vim.fn.expand '%:e' or ''
-  local command = { program, 'eval', words[1] and vim.fs.normalize(words[1]) or client.root_dir or vim.fn.getcwd() }
+  local command = { program, 'eval', folder }
   if extension ~= '' then vim.list_extend(command, { '--ext', extension }) end
   vim.cmd 'botright new'
   vim.fn.jobstart(command, { term = true })
@@ -184,7 +207,7 @@ end
 function commands.train(words)
   local minutes = minutes_of('train', words[1] or 5)
   if not minutes then return end
-  local client = find_client()
+  local client = find_client_here()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server reports problems itself
     if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
@@ -231,7 +254,7 @@ commands['forget-stats'] = function(_, bang)
 end
 
 commands['forget-file'] = function()
-  local client = find_client()
+  local client = find_client_here()
   if not client then return end
   if vim.api.nvim_buf_get_name(0) == '' then return complain 'this buffer has no file' end
   local buffer = vim.api.nvim_get_current_buf()
@@ -242,8 +265,10 @@ commands['forget-file'] = function()
 end
 
 commands['forget-workspace'] = function(_, bang)
-  local client = find_client()
-  if client and is_sure('Delete everything indexed, learned and trained in this workspace?', bang) then
+  local client = find_client_here()
+  if not client then return end
+  local place = client.root_dir or 'files outside of projects'
+  if is_sure(('Delete everything indexed, learned and trained in %s?'):format(place), bang) then
     ask(client, 'forgetWorkspace', nil, function(answer)
       say('deleted; nothing is stored until a restart: ' .. table.concat(answer.forgotten or {}, ', '))
     end)

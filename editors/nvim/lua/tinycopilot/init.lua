@@ -160,7 +160,9 @@ local function attach(event)
     lsp.inline_completion.enable(true, { bufnr = event.buf })
     local keys = require 'tinycopilot.keys'
     api.nvim_buf_call(event.buf, keys.adapt)
-    keys.set(event.buf, M.options.keymaps)
+    vim.schedule(function() -- after the user's FileType autocmds, which may map the same keys
+      if api.nvim_buf_is_valid(event.buf) then keys.set(event.buf, M.options.keymaps) end
+    end)
   end
   state.changed(client.id)
   state.ask_why_silent(client, event.buf)

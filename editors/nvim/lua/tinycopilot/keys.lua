@@ -307,16 +307,15 @@ local function is_plain_tab(key)
   return true
 end
 
---- Maps the keys in a buffer; `keymaps` as in setup's options.
+--- Maps the keys in a buffer, unless they are mapped already; `keymaps` as in setup's options.
 function M.set(buffer, keymaps)
-  if vim.b[buffer].tinycopilot_keys then return end -- mapped before a restart
-  vim.b[buffer].tinycopilot_keys = true
   for action, key in pairs(keymaps) do
-    if key then
-      local own = old_keys.find(api.nvim_buf_get_keymap(buffer, 'i'), key)
+    local desc = ('tinycopilot: %s suggestion'):format(action)
+    local own = key and old_keys.find(api.nvim_buf_get_keymap(buffer, 'i'), key)
+    if key and not (own and own.desc == desc) then
       vim.keymap.set('i', key, function()
         if is_plain_tab(key) or not actions[action]() then old_keys.type(action, key, own and vim.deepcopy(own)) end
-      end, { buffer = buffer, desc = ('tinycopilot: %s suggestion'):format(action) })
+      end, { buffer = buffer, desc = desc })
     end
   end
 end
