@@ -108,6 +108,8 @@ class MergedSegment(Segment):
         """Return a merged segment of only the documents in `names`, without sorting again."""
         is_kept = np.zeros(len(self), np.bool_)
         sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}
+        if not sizes:
+            return NO_DOCUMENTS
         for name in sizes:
             is_kept[self._slices[name]] = True
         return MergedSegment(sizes, self.index.part(is_kept))
