@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from tinycopilot import UserError
 from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
 
@@ -57,6 +59,15 @@ def _compiled_code() -> Iterable[Path]:
     return [] if CACHE is None else sorted([*CACHE.glob("tinycopilot.*.compiled"), *CACHE.glob("*.all")])
 
 
+def _active_runs() -> Iterator[Path]:
+    """Yield the folders of training runs whose lock is held."""
+    for lock in user_data_folder().glob("**/.*.run/lock"):
+        try:
+            FileLock(lock, timeout=0).acquire().lock.release()
+        except Timeout:
+            yield lock.parent
+
+
 def run_cleaning(
     *, with_models: bool, is_sure: bool, ask: Callable[[str], str] | None, say: Callable[[str], None]
 ) -> None:
@@ -80,6 +91,8 @@ def run_cleaning(
             )
         if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
             return say("nothing was deleted")
+    if with_models and (active := next(_active_runs(), None)):
+        raise UserError(f"nothing was deleted: a training run is active in {active}; wait for it, or stop it")
     problems = []
     for one in found:
         try:

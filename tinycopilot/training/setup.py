@@ -124,12 +124,12 @@ def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack:
     options.flags()
     check_writable(paths)
     check_replaceable(paths)
+    stack.enter_context(lock_run_folder(folder))  # its error is that of an active run
     if can_resume(folder):
         raise UserError(
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-    stack.enter_context(lock_run_folder(folder))
 
 
 def resume_run(

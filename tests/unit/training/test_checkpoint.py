@@ -340,8 +340,10 @@ def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_p
         with pytest.raises(UserError, match="give one of them"):
             run_training(request(corpus, tmp_path / "other.pth", minutes=1))
         assert (folder / "train.bin").read_bytes() == b"text"
-    with lock_run_folder(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run is active here"):
-        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
+    with lock_run_folder(stopped.parent / ".m.pth.run"):
+        for options in (TrainOptions(resume=True, model_path=str(stopped), device="cpu"), request(corpus, stopped)):
+            with pytest.raises(UserError, match="another run is active here"):
+                run_training(options)
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 
