@@ -190,6 +190,7 @@ def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: D
         def start_trial() -> Callable[[int, Stage], float]:
             return partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
 
+        console.print("measuring the training speed ...")
         n_chars = chars_in_budget(60 * minutes, run.schedule.stages, start_trial, dist)
         schedule = Schedule.over(n_chars, run.schedule.stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)

@@ -116,12 +116,18 @@ def test_ctrl_c_saves_and_says_how_to_resume(
 
 @pytest.mark.parametrize("n_batches", [7, 45, 70, 100])
 def test_stop_before_and_after_the_time_budget_is_settled(
-    n_batches: int, whole_of_minutes: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    n_batches: int,
+    whole_of_minutes: Path,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     twice_as_quick(monkeypatch)
     stopped = tmp_path / "stopped.pth"
     with stopped_after(n_batches, KeyboardInterrupt):
         run_training(request_of_minutes(corpus, stopped))
+    assert "measuring the training speed ...\n" in capsys.readouterr().err
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert equal(stopped, whole_of_minutes)
     assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(20_000 / (4 * 32))
