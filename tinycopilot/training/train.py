@@ -31,7 +31,7 @@ from tinycopilot.training.checkpoint import (
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import SavedModel, finalize, provenance
-from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
+from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import bits_per_char, write_sample
@@ -130,7 +130,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
     page = watch_page(options.watch, paths)
     with contextlib.ExitStack() as stack:
         dist = stack.enter_context(dist_context(device.type))
-        stack.enter_context(sigterm_as_interrupt())
+        stack.enter_context(terminations_as_interrupt())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
         console.print(describe_model(*(find_current_model(paths) or find_model())))
         reporter = JsonProgress() if dist.is_main and options.progress else JsonProgress(None)
