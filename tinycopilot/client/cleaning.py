@@ -89,7 +89,12 @@ def run_cleaning(
             raise UserError(
                 "nothing was deleted: without a terminal, you can't confirm; use --yes to delete what is listed"
             )
-        if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
+        try:
+            answer = ask("Delete all of this? Close your editors first. [y/N] ")
+        except EOFError:  # Ctrl-D, which does not end the line
+            answer = ""
+            say(answer)
+        if answer.strip().lower() not in ("y", "yes"):
             return say("nothing was deleted")
     if with_models and (active := next(_active_runs(), None)):
         raise UserError(f"nothing was deleted: a training run is active in {active}; wait for it, or stop it")

@@ -83,6 +83,18 @@ def test_without_a_terminal_nothing_is_deleted_without_yes(home: Path) -> None:
     assert files(home) == before
 
 
+def test_end_of_input_is_no(home: Path) -> None:
+    """Ctrl-D at the question."""
+
+    def ask(_question: str) -> str:
+        raise EOFError
+
+    before, said = files(home), list[str]()
+    run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
+    assert said[-2:] == ["", "nothing was deleted"]
+    assert files(home) == before
+
+
 @pytest.mark.parametrize("place", ["paras", "workspaces/a"])
 def test_active_run_is_not_deleted(place: str, home: Path) -> None:
     folder = user_data_folder() / place / ".tiny_gpt.pth.run"
