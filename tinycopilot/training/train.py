@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
+from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home, user_path
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.checkpoint import (
     CheckpointWriter,
@@ -137,7 +137,9 @@ def run_training(options: TrainOptions) -> ModelPaths:
         reporter.say("reading", 0.0)
         observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
         if dist.is_main and options.tensorboard:
-            observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(options.tensorboard)))))
+            observers.append(
+                stack.enter_context(contextlib.closing(TensorBoardObserver(user_path(options.tensorboard))))
+            )
         snapshot = None
         if options.resume:
             run, snapshot = dist.from_main(lambda: resume_run(options, paths, folder, stack))
