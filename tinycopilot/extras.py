@@ -1,9 +1,13 @@
 """Check whether optional packages are installed: PyTorch for training, a web server for the HTTP endpoint."""
 
+import contextlib
 import importlib
 import importlib.util
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 from tinycopilot import UserError
 
@@ -33,13 +37,38 @@ def require_torch(purpose: str) -> None:
     if not has_torch():
         raise MissingTorchError(purpose)
     try:
-        importlib.import_module("torch")
+        with _sigint_deferred():
+            importlib.import_module("torch")
     except (ImportError, OSError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         reinstall = f'{sys.executable} -m pip install --force-reinstall "{TORCH}"'
         raise UserError(
             f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
         ) from None
+
+
+@contextlib.contextmanager
+def _sigint_deferred() -> Iterator[None]:
+    """Handle SIGINT only after the context: compiled code that imports modules may ignore KeyboardInterrupt, or crash.
+
+    Does nothing outside the main thread, where no signal is handled.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = False
+
+    def defer(*_: object) -> None:
+        nonlocal arrived
+        arrived = True
+
+    before = signal.signal(signal.SIGINT, defer)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)
 
 
 def require_http() -> None:

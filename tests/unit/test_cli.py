@@ -135,9 +135,11 @@ def test_too_little_text_is_reported_before_training(in_folder: Path, capsys, mo
 
 def test_minimum_corpus_size_depends_on_size_and_adapt() -> None:
     shape = GPTConfig(98, n_layers=1, n_heads=1, d_model=16, window=32)
-    asked = {"corpus": ["stdlib"], "init": None}
+    asked = {"corpus": ["stdlib"], "init": None, "ext": [".py"]}
     assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
     assert "--corpus stdlib" in setup.corpus_size_warning(shape.n_parameters - 1, shape, asked, None)
+    warning = setup.corpus_size_warning(shape.n_parameters - 1, shape, asked | {"ext": [".rs", ".c"]}, "m.pth")
+    assert warning.endswith("--corpus stdlib --ext .rs .c --model_path m.pth")
     asked["init"] = "m.pth"
     assert setup.corpus_size_warning(20_000, shape, asked, None) == ""
     assert setup.corpus_size_warning(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")

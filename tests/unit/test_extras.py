@@ -1,5 +1,6 @@
 """Without PyTorch, everything except training works, and training reports how to install it."""
 
+import signal
 import subprocess
 import sys
 import tomllib
@@ -36,6 +37,17 @@ def test_broken_torch_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(UserError, match=r"^training needs PyTorch, which does not load \(libtorch") as caught:
         extras.require_torch("training")
     assert "\n" not in str(caught.value)
+
+
+def test_ctrl_c_while_torch_is_imported_stops_afterwards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt:\n    raise OSError\n"
+    (tmp_path / "torch.py").write_text(code)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        extras.require_torch("training")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_train_extra_is_what_the_message_installs() -> None:

@@ -69,7 +69,7 @@ HOUSE = {
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),
-        *("tinycopilot.completion", "pygls", "lsprotocol", "rich"),
+        *("tinycopilot.completion", "pygls", "lsprotocol", "rich", "filelock"),
         "tinycopilot_server",  # the names of its settings and notifications
     },
     "tinycopilot.http": {

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from tinycopilot import UserError
 from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
 
@@ -57,6 +59,15 @@ def _compiled_code() -> Iterable[Path]:
     return [] if CACHE is None else sorted([*CACHE.glob("tinycopilot.*.compiled"), *CACHE.glob("*.all")])
 
 
+def _active_runs() -> Iterator[Path]:
+    """Yield the folders of training runs whose lock is held."""
+    for lock in user_data_folder().glob("**/.*.run/lock"):
+        try:
+            FileLock(lock, timeout=0).acquire().lock.release()
+        except Timeout:
+            yield lock.parent
+
+
 def run_cleaning(
     *, with_models: bool, is_sure: bool, ask: Callable[[str], str] | None, say: Callable[[str], None]
 ) -> None:
@@ -78,8 +89,15 @@ def run_cleaning(
             raise UserError(
                 "nothing was deleted: without a terminal, you can't confirm; use --yes to delete what is listed"
             )
-        if ask("Delete all of this? Close your editors first. [y/N] ").strip().lower() not in ("y", "yes"):
+        try:
+            answer = ask("Delete all of this? Close your editors first. [y/N] ")
+        except EOFError:  # Ctrl-D, which does not end the line
+            answer = ""
+            say(answer)
+        if answer.strip().lower() not in ("y", "yes"):
             return say("nothing was deleted")
+    if with_models and (active := next(_active_runs(), None)):
+        raise UserError(f"nothing was deleted: a training run is active in {active}; wait for it, or stop it")
     problems = []
     for one in found:
         try:

@@ -78,7 +78,8 @@ class Editor:
             position=self._cursor(),
         )
         asked = time.perf_counter()
-        answer = await self.client.text_document_inline_completion_async(params)
+        # Shielded from Ctrl-C: pygls would print a traceback when the response to a cancelled request arrives.
+        answer = await asyncio.shield(self.client.text_document_inline_completion_async(params))
         self.answer_ms.append(1000 * (time.perf_counter() - asked))
         items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
         return str(items[0].insert_text) if items else ""
@@ -107,9 +108,8 @@ async def running_server(model_path: str | None, tokenizer_path: str | None) -> 
     last_line = asyncio.ensure_future(_last_line(process.stderr))
     try:
         async with asyncio.timeout(START_LIMIT_S):
-            await client.initialize_async(
-                types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
-            )
+            params = types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
+            await asyncio.shield(client.initialize_async(params))  # as in Editor.suggestion
             client.initialized(types.InitializedParams())
             gone = asyncio.ensure_future(process.wait())
             either: set[asyncio.Future[Any]] = {state, gone}

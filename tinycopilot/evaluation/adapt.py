@@ -27,7 +27,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, real_path, require_home, workspace_model
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
-from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
+from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.saving import replace_pair
 from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
@@ -120,7 +120,7 @@ def run_adaptation(
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
     folder = run_folder(own)
-    with lock_run_folder(folder, has_a_choice=False), sigterm_as_interrupt():
+    with terminations_as_interrupt(), lock_run_folder(folder, has_a_choice=False):
         options = TrainOptions(ext=list(ext or ["py"]), minutes=minutes, device=device, measure_forgetting=False)
         comparison = adapt(workspace, own, folder, options, reporter)
     message = f"{comparison.summary()}: {'in use' if comparison.is_better else 'not better; the model is unchanged'}"

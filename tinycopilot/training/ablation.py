@@ -26,7 +26,7 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
 from tinycopilot.training.device import choose_device, device_label
-from tinycopilot.training.interrupts import sigterm_as_interrupt
+from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
 from tinycopilot.training.observer import Observer, ObserverList
@@ -170,7 +170,7 @@ def run_ablation(
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for part in without:
         console.print(f"without {part}: {PARTS[part]}")
-    with sigterm_as_interrupt(), tempfile.TemporaryDirectory(prefix="tinycopilot-") as folder:
+    with terminations_as_interrupt(), tempfile.TemporaryDirectory(prefix="tinycopilot-") as folder:
         corpus = prepare_corpus(flags["corpus"], Path(folder) / "corpus", flags["ext"])
         for line in corpus.left_out:
             console.print(line)

@@ -1,4 +1,4 @@
-"""Interrupts during a run: Ctrl-C, SIGTERM, and the end of standard input when the parent process is gone."""
+"""Interrupts during a run: Ctrl-C, SIGTERM, SIGHUP, and the end of standard input when the parent process is gone."""
 
 import _thread
 import contextlib
@@ -12,13 +12,30 @@ from typing import Any
 
 
 def interrupts_ignored() -> AbstractContextManager[None]:
-    """Ignore SIGINT and SIGTERM within the context, while a first one is handled."""
-    return _handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+    """Ignore SIGINT, SIGTERM and SIGHUP within the context, while a first one is handled."""
+    return _handling(signal.SIG_IGN, signal.SIGINT, *_terminations())
 
 
-def sigterm_as_interrupt() -> AbstractContextManager[None]:
-    """Treat SIGTERM (system shutdown, torchrun) as Ctrl-C within the context."""
-    return _handling(signal.default_int_handler, signal.SIGTERM)
+def terminations_as_interrupt() -> AbstractContextManager[None]:
+    """Treat the first SIGTERM (system shutdown, torchrun) or SIGHUP (closed terminal) as Ctrl-C within the context.
+
+    Later ones are ignored: a closed terminal sends SIGHUP twice, by the system and by the shell.
+    """
+
+    def interrupt(*_: object) -> None:
+        for number in terminations:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    terminations = _terminations()
+    return _handling(interrupt, *terminations)
+
+
+def _terminations() -> list[signal.Signals]:
+    """Return SIGTERM, and SIGHUP if the system has it and it is not ignored, as under nohup."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, signal.SIGHUP]
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def check_replaceable(paths: ModelPaths) -> None:
                 load_data(path, kind, {}, shapes_only=True)
             except ModelFileError as error:
                 what = str(error).rpartition("; ")[0] or str(error)
-                raise UserError(f"{what}; not overwritten; use another --model_path, or move the file") from None
+                raise UserError(f"{what}; not overwritten; use another name, or move the file") from None
 
 
 def save_pair(

@@ -91,9 +91,11 @@ class TrainOptions:
 
     def unstored_flags(self) -> list[str]:
         """Return the flags that a run does not store, so that they must be given again to resume it."""
-        watch = ["--watch"] if self.watch is not None else []
-        watch += [_from_anywhere(self.watch)] if self.watch else []
-        return [*["--use-anyway"] * self.use_anyway, *watch]
+        flags = ["--use-anyway"] * self.use_anyway
+        flags += ["--device", self.device] if self.device != "auto" else []
+        flags += ["--tensorboard", _from_anywhere(self.tensorboard)] if self.tensorboard else []
+        flags += ["--watch"] if self.watch is not None else []
+        return flags + ([_from_anywhere(self.watch)] if self.watch else [])
 
     def flags(self) -> dict[str, Any]:
         """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
@@ -124,12 +126,12 @@ def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack:
     options.flags()
     check_writable(paths)
     check_replaceable(paths)
+    stack.enter_context(lock_run_folder(folder))  # its error is that of an active run
     if can_resume(folder):
         raise UserError(
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-    stack.enter_context(lock_run_folder(folder))
 
 
 def resume_run(
@@ -215,10 +217,11 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
         )
     if n_chars >= shape.n_parameters:
         return ""
-    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *flags["corpus"]]
+    ext = ["--ext", *flags["ext"]] if flags["ext"] != DEFAULTS["ext"] else []
+    words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *flags["corpus"], *ext]
     words += ["--model_path", model_path] if model_path else []
     folders = [name for name in flags["corpus"] if os.path.isdir(name)]  # noqa: PTH112
-    alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders])}" if folders else ""
+    alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders, *ext])}" if folders else ""
     return (
         f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
         f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shlex.join(words)}"

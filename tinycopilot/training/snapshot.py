@@ -7,7 +7,7 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.paths import model_to_save
 from tinycopilot.training.checkpoint import can_resume, load_run, run_folder
 from tinycopilot.training.finalize import provenance
-from tinycopilot.training.saving import save_pair
+from tinycopilot.training.saving import check_replaceable, save_pair
 
 
 def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str) -> str:
@@ -19,6 +19,8 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     folder = run_folder(model_to_save(model_path, tokenizer_path))
     if not can_resume(folder):
         raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
+    paths = model_to_save(file)
+    check_replaceable(paths)
     run, snapshot = load_run(folder)
     log = snapshot["log"]
     model = TinyGPT(run.shape)
@@ -28,7 +30,6 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
     facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
     facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
-    paths = model_to_save(file)
     save_pair(paths, model, run.tokenizer, facts)
     weights = "averaged weights" if snapshot["average"] else "weights"
     return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

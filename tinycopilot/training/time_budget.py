@@ -17,7 +17,8 @@ from tinycopilot.training.train_config import TrainConfig
 STEPS_SHARE = 0.94
 """Share of the budget for training steps; the rest is for evaluations, checkpoints and saving."""
 TRIAL_SHARE = 0.015
-"""Share of the budget for the trial. The speed of a few steps can be 20 % off."""
+"""Share of the budget for the trial, up to MAX_TRIAL_S. The speed of a few steps can be 20 % off."""
+MAX_TRIAL_S = 30.0
 MIN_TRIAL_STEPS = 3
 RECENT_INTERVALS = 25
 REESTIMATE_AFTER = (0.2, 0.1, 0.1)
@@ -38,7 +39,7 @@ def chars_in_budget(
     seconds_of = start_trial()
     for stage in stages:
         first_s = seconds_of(1, stage)  # the first step is slower: it allocates memory and compiles code
-        wanted = round(seconds * TRIAL_SHARE / len(stages) / max(first_s, 1e-6))
+        wanted = round(_trial_s(seconds) / len(stages) / max(first_s, 1e-6))
         n_steps = dist.from_main(partial(max, MIN_TRIAL_STEPS, wanted))
         chars_per_s = n_steps * stage.batch * stage.window / seconds_of(n_steps, stage)
         left_s = seconds * STEPS_SHARE - planned_s - (time.perf_counter() - started)
@@ -48,6 +49,10 @@ def chars_in_budget(
             break
         planned_s += n_in_stage / chars_per_s
     return n_chars
+
+
+def _trial_s(seconds: float) -> float:
+    return min(seconds * TRIAL_SHARE, MAX_TRIAL_S)
 
 
 def reestimate(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
@@ -60,7 +65,7 @@ def reestimate(schedule: Schedule, seconds: float, log: TrainLog) -> Schedule:
         chars_per_s = now.chars / now.seconds
     else:
         chars_per_s = (now.chars - before.chars) / (now.seconds - before.seconds)
-    left_s = seconds * (STEPS_SHARE - TRIAL_SHARE) - log.seconds
+    left_s = seconds * STEPS_SHARE - _trial_s(seconds) - log.seconds
     one_step = max(stage.batch * stage.window for stage in schedule.stages)
     n_chars = log.n_chars + max(one_step, left_s * chars_per_s)
     return Schedule.over(

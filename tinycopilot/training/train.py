@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home
+from tinycopilot.paths import ModelPaths, describe_model, find_model, model_to_save, require_home, user_path
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.checkpoint import (
     CheckpointWriter,
@@ -31,7 +31,7 @@ from tinycopilot.training.checkpoint import (
 from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import SavedModel, finalize, provenance
-from tinycopilot.training.interrupts import interrupts_ignored, sigterm_as_interrupt
+from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import bits_per_char, write_sample
@@ -130,14 +130,16 @@ def run_training(options: TrainOptions) -> ModelPaths:
     page = watch_page(options.watch, paths)
     with contextlib.ExitStack() as stack:
         dist = stack.enter_context(dist_context(device.type))
-        stack.enter_context(sigterm_as_interrupt())
+        stack.enter_context(terminations_as_interrupt())
         console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
         console.print(describe_model(*(find_current_model(paths) or find_model())))
         reporter = JsonProgress() if dist.is_main and options.progress else JsonProgress(None)
         reporter.say("reading", 0.0)
         observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
         if dist.is_main and options.tensorboard:
-            observers.append(stack.enter_context(contextlib.closing(TensorBoardObserver(Path(options.tensorboard)))))
+            observers.append(
+                stack.enter_context(contextlib.closing(TensorBoardObserver(user_path(options.tensorboard))))
+            )
         snapshot = None
         if options.resume:
             run, snapshot = dist.from_main(lambda: resume_run(options, paths, folder, stack))
@@ -190,6 +192,7 @@ def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: D
         def start_trial() -> Callable[[int, Stage], float]:
             return partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
 
+        console.print("measuring the training speed ...")
         n_chars = chars_in_budget(60 * minutes, run.schedule.stages, start_trial, dist)
         schedule = Schedule.over(n_chars, run.schedule.stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)

@@ -46,6 +46,8 @@ class TextFile:
         lines, ends = text.split("\n"), self._ends_for(text.split("\n"))
         data = _encoded("".join(line + end for line, end in zip(lines, ends, strict=True)), self._mark)
         try:
+            if self._target.exists() and not self._target.stat().st_mode & stat.S_IWUSR:
+                raise UserError("not saved: the file is read-only; make it writable first")
             stamp, self._stamp = self._stamp, _stamp(self._target)
             if stamp != self._stamp:
                 raise UserError("not saved: another program changed the file; save again to overwrite it")

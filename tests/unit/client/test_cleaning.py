@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tinycopilot import UserError
 from tinycopilot.client import cleaning
@@ -80,6 +81,31 @@ def test_without_a_terminal_nothing_is_deleted_without_yes(home: Path) -> None:
     with pytest.raises(UserError, match="use --yes"):
         run_cleaning(with_models=True, is_sure=False, ask=None, say=lambda _: None)
     assert files(home) == before
+
+
+def test_end_of_input_is_no(home: Path) -> None:
+    """Ctrl-D at the question."""
+
+    def ask(_question: str) -> str:
+        raise EOFError
+
+    before, said = files(home), list[str]()
+    run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
+    assert said[-2:] == ["", "nothing was deleted"]
+    assert files(home) == before
+
+
+@pytest.mark.parametrize("place", ["paras", "workspaces/a"])
+def test_active_run_is_not_deleted(place: str, home: Path) -> None:
+    folder = user_data_folder() / place / ".tiny_gpt.pth.run"
+    folder.mkdir()
+    with FileLock(folder / "lock"):
+        before = files(home)
+        with pytest.raises(UserError, match=r"a training run is active in \S+\.run"):
+            run_cleaning(with_models=True, is_sure=True, ask=None, say=lambda _: None)
+        assert files(home) == before
+    run_cleaning(with_models=True, is_sure=True, ask=None, say=lambda _: None)
+    assert files(home) == OTHER
 
 
 def test_link_is_deleted_but_not_its_target(home: Path) -> None:

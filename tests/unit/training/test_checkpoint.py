@@ -116,12 +116,18 @@ def test_ctrl_c_saves_and_says_how_to_resume(
 
 @pytest.mark.parametrize("n_batches", [7, 45, 70, 100])
 def test_stop_before_and_after_the_time_budget_is_settled(
-    n_batches: int, whole_of_minutes: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    n_batches: int,
+    whole_of_minutes: Path,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     twice_as_quick(monkeypatch)
     stopped = tmp_path / "stopped.pth"
     with stopped_after(n_batches, KeyboardInterrupt):
         run_training(request_of_minutes(corpus, stopped))
+    assert "measuring the training speed ...\n" in capsys.readouterr().err
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
     assert equal(stopped, whole_of_minutes)
     assert load_data(stopped, "model", {"training": dict})["training"]["steps"] == round(20_000 / (4 * 32))
@@ -340,8 +346,10 @@ def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_p
         with pytest.raises(UserError, match="give one of them"):
             run_training(request(corpus, tmp_path / "other.pth", minutes=1))
         assert (folder / "train.bin").read_bytes() == b"text"
-    with lock_run_folder(stopped.parent / ".m.pth.run"), pytest.raises(UserError, match="another run is active here"):
-        run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
+    with lock_run_folder(stopped.parent / ".m.pth.run"):
+        for options in (TrainOptions(resume=True, model_path=str(stopped), device="cpu"), request(corpus, stopped)):
+            with pytest.raises(UserError, match="another run is active here"):
+                run_training(options)
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
 
 

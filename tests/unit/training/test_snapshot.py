@@ -106,6 +106,13 @@ def test_no_snapshot_without_a_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_snapshot_does_not_replace_another_file(stopped: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("dear diary")
+    with pytest.raises(UserError, match=r"notes\.txt.*not overwritten; use another name"):
+        save_snapshot(str(stopped), None, str(tmp_path / "notes.txt"))
+    assert (tmp_path / "notes.txt").read_text() == "dear diary"
+
+
 def log_at(step: int, schedule: Schedule, chars_per_s: float) -> TrainLog:
     ends = [step * i // 10 for i in range(1, 11)]
     chars = [schedule.n_chars_after(end) for end in ends]

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
+from tinycopilot.training import train
 from tinycopilot.training.log import Evaluation, LogInterval
+from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.tensorboard import TensorBoardObserver
 
 INTERVALS = [
@@ -31,6 +33,21 @@ def test_invalid_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write event files there"):
         TensorBoardObserver(tmp_path / "file")
+
+
+def test_folder_is_expanded_and_named_when_the_run_is_resumed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_observer(folder: Path) -> None:
+        raise UserError(str(folder))
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(train, "TensorBoardObserver", no_observer)
+    options = TrainOptions(tensorboard="~/tb", model_path=str(tmp_path / "m.pth"), device="cpu")
+    with pytest.raises(UserError) as caught:
+        train.run_training(options)
+    assert str(caught.value) == str(tmp_path / "tb")
+    assert options.unstored_flags() == ["--device", "cpu", "--tensorboard", str(tmp_path / "tb")]
+    assert TrainOptions().unstored_flags() == []
 
 
 def test_events_are_read_back(tmp_path: Path) -> None:

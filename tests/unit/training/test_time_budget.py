@@ -44,11 +44,19 @@ def test_unreached_stage_is_not_tried(tried: list[tuple[int, int]]) -> None:
 
 
 def test_trial_uses_its_share_of_the_time(tried: list[tuple[int, int]]) -> None:
-    chars_in_budget(4000)
-    assert [n_steps for _, n_steps in tried] == [1, round(30 / 0.4), 1, round(30 / 0.5)]
+    chars_in_budget(1000)
+    assert [n_steps for _, n_steps in tried] == [1, round(7.5 / 0.4), 1, round(7.5 / 0.5)]
     tried.clear()
     chars_in_budget(1)
     assert tried == [(4, 1), (4, time_budget.MIN_TRIAL_STEPS)]
+
+
+def test_trial_for_a_week_takes_half_a_minute(tried: list[tuple[int, int]]) -> None:
+    chars_in_budget(7 * 24 * 3600)
+    assert sum(n_steps * STEP_S[batch] for batch, n_steps in tried if n_steps > 1) == pytest.approx(30, rel=0.02)
+    log = log_of((100, 100_000, 100.0))
+    n_chars = time_budget.reestimate(Schedule.over(900_000, (Stage(10, 100),)), 1e6, log).n_chars
+    assert n_chars == pytest.approx(1000 * (1e6 * time_budget.STEPS_SHARE - 30), abs=1000)
 
 
 def log_of(*intervals: tuple[int, int, float]) -> TrainLog:

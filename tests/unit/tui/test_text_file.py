@@ -82,6 +82,20 @@ def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("x\n")
+    path.chmod(0o444)
+    file = TextFile(path)
+    for _ in range(2):
+        with pytest.raises(UserError, match="not saved: the file is read-only"):
+            file.save("y\n")
+    assert path.read_text() == "x\n"
+    path.chmod(0o644)
+    file.save("y\n")
+    assert path.read_text() == "y\n"
+
+
 def test_file_changed_by_another_program_is_overwritten_only_on_the_second_save(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text("x\n")
