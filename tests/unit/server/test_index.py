@@ -10,8 +10,6 @@ from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.files import Patterns
-
 
 class Engine:
     """Records the calls."""
@@ -93,12 +91,12 @@ def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Cal
     server_, calls = server
     a, b, _ = server_.session.documents.values()
     b.language = "json"
-    server_.index.choose(Patterns(["a.*"]))
+    server_.index.choose(Settings(exclude=("a.*",)))
     assert server_.index.admit(a) is None
     assert server_.index.admit(b) is None
     assert {("drop", "/a.py"), ("drop", "/b.py")} <= set(calls.now())
     server_.session.settings = Settings(languages=("*",))
-    server_.index.choose(Patterns())
+    server_.index.choose(server_.session.settings)
     assert server_.index.admit(a) == "/a.py"
     assert server_.index.admit(b) == "/b.py"
 

@@ -13,12 +13,12 @@ from tinycopilot_server import scanner
 from tinycopilot_server.indexer import OLD_S, SAVE_S, Indexer, IndexFile
 from tinycopilot_server.scanner import Scanner
 from tinycopilot_server.session import Folders, name_of
+from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion import indexing, persistence
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
 from tinycopilot.completion.segments import MergedSegment
-from tinycopilot.files import Patterns
 
 T = TypeVar("T")
 
@@ -338,7 +338,7 @@ def test_forgotten_and_old_files_are_deleted(again: Callable[[], Harness]) -> No
 
 def test_saved_files_excluded_since_are_not_restored(again: Callable[[], Harness]) -> None:
     harness = again()
-    harness.folders.choose(Patterns(["1.py"]))
+    harness.folders.choose(Settings(exclude=("1.py",)))
     harness.before_each = lambda: indexed.append(harness.indexed)
     indexed = list[set[str]]()
     harness.scan()

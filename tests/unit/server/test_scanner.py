@@ -9,6 +9,7 @@ import pytest
 from tinycopilot_server import scanner
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
 from tinycopilot_server.session import Folders, document_name, name_of
+from tinycopilot_server.settings import Settings
 
 from tinycopilot.files import LeftOut, Patterns, read_written
 
@@ -76,7 +77,7 @@ def test_link_is_excluded_by_the_path_that_was_opened(tmp_path: Path) -> None:
     (tmp_path / "opened").symlink_to(tmp_path / "real")
     folders = Folders()
     folders.set_roots([(tmp_path / "opened").as_uri()])
-    folders.choose(Patterns(["/private"]))
+    folders.choose(Settings(exclude=("/private",)))
     name = str(tmp_path / "elsewhere" / "a.py")
     for link, is_excluded in (
         ("opened/private/a.py", True),
