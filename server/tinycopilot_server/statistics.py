@@ -88,12 +88,9 @@ def kept_chars(text: str, anchor: str, accepted: str) -> int:
     """
     if not anchor:
         return common_prefix_len(text[: len(accepted)], accepted)
-    best, found = 0, text.find(anchor)
-    while found >= 0 and best < len(accepted):
-        end = found + len(anchor)
-        best = max(best, common_prefix_len(text[end : end + len(accepted)], accepted))
-        found = text.find(anchor, found + 1)
-    return best
+    # If a prefix follows the anchor, so does each shorter one. Going from one anchor to the next would take seconds in
+    # a text with long runs of one character.
+    return bisect_left(range(1, len(accepted) + 1), x=True, key=lambda n: anchor + accepted[:n] not in text)
 
 
 class Statistics:

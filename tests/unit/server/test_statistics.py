@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 from filelock import FileLock
 from hypothesis import given
-from hypothesis import strategies as st
 from tinycopilot_server import statistics as statistics_module
 from tinycopilot_server.statistics import (
     BUCKETS_MS,
@@ -141,6 +141,14 @@ def test_closed_document_is_checked_and_missing_one_ignored(counted: Statistics)
 )
 def test_kept_length_is_the_longest_prefix_still_present(text: str, anchor: str, accepted: str, n: int) -> None:
     assert kept_chars(text, anchor, accepted) == n
+
+
+@given(
+    text=st.text("ab", max_size=14), anchor=st.text("ab", min_size=1, max_size=3), accepted=st.text("ab", max_size=6)
+)
+def test_kept_chars_equal_the_plain_definition(text: str, anchor: str, accepted: str) -> None:
+    kept = [n for n in range(len(accepted) + 1) if anchor + accepted[:n] in text]
+    assert kept_chars(text, anchor, accepted) == max(kept, default=0)
 
 
 @given(st.lists(st.floats(0.6, 8_000), min_size=1), st.sampled_from([50, 95]))
