@@ -215,11 +215,27 @@ async def test_invalid_parameters_get_an_error(start: Start, saved: ModelPaths) 
     assert await editor.ghost(0, 4) == oracle(saved, "x = ")
 
 
-async def test_initialize_is_answered_before_the_model_is_loaded(start: Start) -> None:
-    editor = await start(wait=False)
+LOADS_ON_COMMAND = """
+import sys, time
+from pathlib import Path
+from tinycopilot.completion.engine import Engine
+load, command = Engine.load, Path(sys.argv.pop(1))
+def load_on_command(*arguments):
+    while not command.exists():
+        time.sleep(0.01)
+    return load(*arguments)
+Engine.load = load_on_command
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+
+async def test_initialize_is_answered_before_the_model_is_loaded(start: Start, tmp_path: Path) -> None:
+    editor = await start(program=["-c", LOADS_ON_COMMAND, str(tmp_path / "command")], wait=False)
     editor.open("x = ")
     assert [s.state for s in editor.statuses] in ([], ["loading"])
     assert await editor.inline(0, 4) == []
+    (tmp_path / "command").touch()
     await editor.state("ready")
     assert await editor.inline(0, 4) != []
 
