@@ -134,10 +134,13 @@ def is_secret_place(path: Path, tops: Iterable[str] = ()) -> bool:
     return any(map(_is_data_folder, (*_project_folders(path.absolute(), ends), *_project_folders(real, ends))))
 
 
-def is_secret_document(path: Path, text: str) -> bool:
-    """Whether a document must be neither indexed nor completed: by its place, or by a link's or its own name."""
+def is_secret_document(path: Path, text: str, tops: Iterable[str] = ()) -> bool:
+    """Whether a document must be neither indexed nor completed: by its place, or by a link's or its own name.
+
+    `tops` are as for `is_secret_place`.
+    """
     names = {path.name, Path(os.path.realpath(path)).name}
-    return is_secret_place(path) or any(is_secret_source(name, text) for name in names)
+    return is_secret_place(path, tops) or any(is_secret_source(name, text) for name in names)
 
 
 def _project_folders(path: Path, tops: Container[Path]) -> Iterator[Path]:

@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.request import Request, ScoredCharacter, Why
@@ -13,7 +12,6 @@ from tinycopilot.http.errors import RequestError
 from tinycopilot.http.parameters import Parameters
 from tinycopilot.http.window import TextBefore
 from tinycopilot.http.workspace import Workspace
-from tinycopilot.secret_files import is_secret_document
 
 MAX_WAITING = 16
 """Maximum number of requests in the queue."""
@@ -67,7 +65,8 @@ class Completer:
 
     def _answer(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
         """Answer a request. Runs in the engine's thread."""
-        if cancelled() or parameters.max_chars == 0 or _is_secret(parameters):
+        is_secret = self.workspace.is_secret(parameters.document, parameters.before + parameters.after)
+        if cancelled() or parameters.max_chars == 0 or is_secret:
             return Completion(finish_reason="stop" if parameters.max_chars else "length")
         self._idle.clear()
         try:
@@ -101,9 +100,3 @@ class Completer:
 def until_stop(text: str, stops: Sequence[str]) -> str:
     """Return the text up to the first occurrence of any of `stops`."""
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
-
-
-def _is_secret(parameters: Parameters) -> bool:
-    """Whether the document must not be completed, by its name or folder."""
-    name = parameters.document
-    return bool(name) and is_secret_document(Path(name), parameters.before + parameters.after)

@@ -13,6 +13,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.syntaxes import suffixes_of_written
+from tinycopilot.secret_files import is_secret_document
 
 RESCAN_S = 30.0
 """Minimum time between two searches for files that have changed on disk. Requests trigger them."""
@@ -38,6 +39,10 @@ class Workspace:
     def folder(self) -> str | None:
         """The folder; None if there is no workspace."""
         return self._folders.main
+
+    def is_secret(self, path: str, text: str) -> bool:
+        """Whether the document at `path` ("" if unknown) must not be completed, by its name or folder."""
+        return bool(path) and is_secret_document(Path(path), text, self._folders.tops)
 
     def _is_open(self, name: str) -> bool:
         return name == self.document

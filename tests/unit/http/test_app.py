@@ -250,6 +250,20 @@ def indexed(completer: Completer) -> NGramModel:
     return engine.ngrams
 
 
+async def test_workspace_below_a_folder_of_secrets_is_completed(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "secrets" / "team" / "project"
+    (folder / "package").mkdir(parents=True)
+    completer = Completer(engine.copy, str(folder))
+    try:
+        texts = [
+            (await ask(app(completer, TOKEN), body=body(document=str(path)))).json["choices"][0]["text"]
+            for path in (folder / "package" / "a.py", tmp_path / "secrets" / "other" / "a.py")
+        ]
+        assert [bool(text) for text in texts] == [True, False]
+    finally:
+        completer.close()
+
+
 async def test_workspace_is_indexed_without_secrets_and_ignored_files(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".gitignore").write_text("ignored.py\n")
