@@ -117,7 +117,10 @@ class Index:
         if not self.max_chars:
             self.delete_file()
             self._scheduler.change(self._delete_weights)
-            self._delete_saved_state()
+            try:
+                self._delete_saved_state()
+            except OSError as error:  # settings and folders apply nevertheless
+                log.warning("%s: not deleted: %s", error.filename, error.strerror)
 
     def _limit(self, engine: "Engine", max_chars: int) -> None:
         """Change the limit on indexed characters. Runs in the engine's thread."""
