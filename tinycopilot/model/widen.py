@@ -19,8 +19,8 @@ def widened(
 ) -> tuple[GPTConfig, Weights]:
     """Return a network of that shape that computes the same function (Net2Net, Chen et al. 2016).
 
-    Each channel of the residual stream is repeated, so that LayerNorm sees the same mean and variance. New weights that
-    write to it are zero, as before training; those that only they read are random (`seed`), so that both can learn.
+    Each channel of the residual stream is repeated, so that LayerNorm sees the same mean and variance. The new
+    outputs to it are zero, and what feeds them is random (`seed`), as before training, so that all of it can learn.
     Raises UserError if the shapes do not allow it.
     """
     new = dataclasses.replace(old, n_layers=n_layers, n_heads=n_heads, d_model=d_model)
