@@ -112,7 +112,7 @@ def positions() -> Svg:
     scores = rotated @ rotated[0] / ones.shape[-1]
     plot = Plot(svg, (50, 30, 570, 170), (0, n - 1), (-0.5, 1))
     ticks = [(value, f"{value:g}") for value in (-0.5, 0, 0.5, 1)]
-    plot.axes([(i, str(i)) for i in range(0, n, 8)], ticks, "distance in characters", "score of a vector with itself")
+    plot.axes([(i, str(i)) for i in range(0, n, 8)], ticks, "distance in characters", "score of the two copies")
     plot.curve(enumerate(scores.tolist()), "a")
     return svg
 
@@ -154,7 +154,7 @@ def heads() -> Svg:
     rules: dict[str, Callable[[np.ndarray], float]] = {
         "itself": lambda w: float(np.diagonal(w).mean()),
         "the characters just before": lambda w: float((w * ((distances > 0) & (distances < 4))).sum(1).mean()),
-        "what followed the same character": lambda w: float((w[1:] * follows_same[1:])[-3:].sum()),
+        "what followed the same characters": lambda w: float((w[1:] * follows_same[1:])[-3:].sum()),
         "far back": lambda w: float((w * distances).sum(1).mean()),
     }
     left_over = {
@@ -264,7 +264,7 @@ def cache_and_drafts() -> Svg:
     svg.text(10, 20, f"to write {''.join(map(visible, written))} after {len(MAIN)} characters", "code")
     most = max(*plain, *drafted)
     for row, (name, passes, css_class) in enumerate(
-        (("read all again", plain, "b"), ("with a cache", cached, "a"), ("with drafts", drafted, "c"))
+        (("reread everything", plain, "b"), ("with a cache", cached, "a"), ("with drafts", drafted, "c"))
     ):
         top = 40 + row * 72
         svg.text(10, top + 28, name)
@@ -322,7 +322,7 @@ def decision() -> Svg:
         svg.text(x, 288, f"{100 * cut.prefix.confidence:.0f}", "small dim middle")
     svg.text(10, 288, "p in %", "small dim")
     svg.text(
-        10, 318, "green: shown; blue: could end here; gray: may not end here, inside a word for instance", "small dim"
+        10, 318, "green: shown; blue: could end here; gray: may not end here (inside a word, for example)", "small dim"
     )
     return svg
 
@@ -331,7 +331,7 @@ def what_breaks() -> Svg:
     """What breaks: the loss on held-out text, without each part."""
     svg = Svg(700, 330, "Loss on held-out text during training, without one part of the network")
     classes = dict(zip(NAMES, "abcdefgh", strict=True))
-    names = {"nothing": "unmodified", "heads": "a single head", "positions-convolution": "no positions, convolution"}
+    names = {"nothing": "unmodified", "heads": "a single head", "positions-convolution": "no positions or convolution"}
     curves = {names.get(name, f"no {name}"): (run(name)["held_out"], css_class) for name, css_class in classes.items()}
     loss_plot(svg, curves, 5)
     return svg

@@ -137,7 +137,7 @@ def _decision(trace: Trace) -> Iterator[Table | Text | str]:
     yield table
     if skipped:
         yield f"and {skipped} more cuts of lower gain"
-    yield Text("expected gain = keystrokes saved - cost of reading - cost of typing through it", style="dim")
+    yield Text("expected gain = keystrokes saved - cost of reading - cost of waiting", style="dim")
     yield Text(in_words(trace, decision))
 
 

@@ -19,7 +19,7 @@ def check(encode: Callable[[str, str], list[int]]) -> None:
     """Compare with SimpleTokenizer.encode."""
     tokenizer = load().tokenizer
     alphabet = tokenizer.alphabet
-    require(encode("", alphabet) == [], "no text has no ids: return an empty list for it")
+    require(encode("", alphabet) == [], "an empty text has no ids: return an empty list")
     known = "def area(width):\n\treturn 3.14"
     answer = encode(known, alphabet)
     require(isinstance(answer, list), "return a list of ids, one for each character")

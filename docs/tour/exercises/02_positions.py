@@ -30,9 +30,7 @@ def check(rotate: Rotate) -> None:
     require(
         np.shape(rotate(q, 0, rates)) == (8,), "return as many numbers as `x` has: both halves, one after the other"
     )
-    require(
-        close(rotate(q, 0, rates), q), "at position 0 all angles are 0, so that nothing changes: cos 0 = 1, sin 0 = 0"
-    )
+    require(close(rotate(q, 0, rates), q), "at position 0 all angles are 0, so nothing changes: cos 0 = 1, sin 0 = 0")
     expected = instrumented.rotate(np.tile(q, (1, 6, 1)), rates)[0, 5]
     answer = rotate(q, 5, rates)
     require(not close(answer, instrumented.rotate(np.tile(q, (1, 6, 1)), -rates)[0, 5]), "the signs of sin are swapped")
@@ -41,7 +39,7 @@ def check(rotate: Rotate) -> None:
     )
     require(close(answer, expected), "check which numbers are a pair: x[i] and x[i + D/2], not neighbours")
     near, far = rotate(q, 5, rates) @ rotate(k, 3, rates), rotate(q, 105, rates) @ rotate(k, 103, rates)
-    require(close(near, far), "the product of two rotated vectors must depend on their distance only")
+    require(close(near, far), "the dot product must depend only on how far apart the positions are")
 
 
 if __name__ == "__main__":

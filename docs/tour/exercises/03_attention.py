@@ -36,7 +36,9 @@ def check(attention: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray])
     require(np.shape(answer) == (T, D), f"return one row of D numbers for each position: ({T}, {D})")
     causal = np.tri(T, dtype=bool)
     require(not close(answer, softmax(q @ k.T / np.sqrt(D)) @ v), "a position must not see later ones (step 2)")
-    require(not close(answer, softmax(np.where(causal, q @ k.T, -np.inf)) @ v), "divide the scores by the root of D")
+    require(
+        not close(answer, softmax(np.where(causal, q @ k.T, -np.inf)) @ v), "divide the scores by the square root of D"
+    )
     require(
         not close(answer, softmax(np.where(causal, q @ k.T / D, -np.inf)) @ v), "divide by the square root of D, not D"
     )
@@ -56,7 +58,7 @@ def check(attention: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray])
         not close(answer, softmax(np.where(causal, k @ q.T / np.sqrt(D), -np.inf)) @ v),
         "row t of the scores belongs to query t: q @ k.T, not k @ q.T",
     )
-    require(close(answer[0], v[0]), "the first position sees only itself, so that it takes its own value with weight 1")
+    require(close(answer[0], v[0]), "the first position sees only itself, so it takes its own value with weight 1")
     require(close(answer, expected), "the first row is right, but not all others: check the four steps")
 
 

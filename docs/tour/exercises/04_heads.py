@@ -38,7 +38,7 @@ def check(multi_head: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.nda
     strided = np.concatenate([attention(q[:, h::H], k[:, h::H], v[:, h::H]) for h in range(H)], axis=1)
     require(not close(answer, strided), "the columns of a head are next to each other: [h * D : (h + 1) * D]")
     require(close(answer, expected), "head h has the columns h * D to (h + 1) * D of q, k, v and of the result")
-    require(close(multi_head(q, k, v, 1), attention(q, k, v)), "it must work with any number of heads, also with one")
+    require(close(multi_head(q, k, v, 1), attention(q, k, v)), "it must work with any number of heads, including one")
 
 
 if __name__ == "__main__":

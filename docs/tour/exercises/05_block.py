@@ -24,7 +24,7 @@ def layer_norm(x: np.ndarray) -> np.ndarray:
 def block(x: np.ndarray, attend: Layer, feed_forward: Layer, norm: Layer) -> np.ndarray:
     """Return the residual stream after a block, (T, C): attention, then feed-forward.
 
-    Each reads the normed stream, and adds its result to the stream.
+    Each reads the normalized stream, and adds its result to the stream.
     """
     raise NotImplementedError
 
@@ -40,7 +40,7 @@ def check(layer_norm: Layer, block: Callable[[np.ndarray, Layer, Layer, Layer], 
     before = x.copy()
     answer = layer_norm(x)
     require(np.array_equal(x, before), "layer_norm: it changed its input; return a new array: x - ..., not x -= ...")
-    require(np.shape(answer) == x.shape, "layer_norm: return as many numbers as there are")
+    require(np.shape(answer) == x.shape, "layer_norm: return an array of the same shape as `x`")
     require(
         close(np.mean(answer, axis=1), np.zeros(5)),
         "layer_norm: each row must have a mean of 0 (axis=1, keepdims=True)",
@@ -61,10 +61,10 @@ def check(layer_norm: Layer, block: Callable[[np.ndarray, Layer, Layer, Layer], 
     normed = norm(x) + attend(norm(x))
     require(
         not any(close(result, stream + feed_forward(norm(normed))) for stream in (normed, norm(normed))),
-        "block: the stream itself is not normed: add to x, not to norm(x)",
+        "block: the stream itself is not normalized: add to x, not to norm(x)",
     )
     require(not close(result, feed_forward(norm(attend(norm(x))))), "block: a residual connection adds to its input")
-    require(not close(result, middle + feed_forward(middle)), "block: feed-forward reads the normed stream, too")
+    require(not close(result, middle + feed_forward(middle)), "block: feed-forward reads the normalized stream, too")
     require(not close(result, x + attend(norm(x)) + feed_forward(norm(x))), "block: feed-forward comes after attention")
     require(
         not close(result, middle + feed_forward(norm(x))), "block: feed-forward reads the stream that attention changed"

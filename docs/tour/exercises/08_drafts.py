@@ -25,8 +25,9 @@ def verified(drafted: str, likeliest: str) -> str:
     """Return the text that is certain after one forward pass.
 
     `drafted` has n characters that were guessed. `likeliest` has n + 1: likeliest[i] is the network's choice after the
-    first i drafted characters, which is worth something only if all of these are right. The result: the drafted
-    characters up to the first wrong one, then the network's choice in its place, or after the last.
+    first i drafted characters. It counts only if all i of them are right. Return the drafted characters before the
+    first wrong one, followed by the network's choice at that place. If none is wrong, return the whole draft, followed
+    by the network's last choice.
     """
     raise NotImplementedError
 
@@ -56,13 +57,12 @@ class Speculator:
 
 def check(verified: Callable[[str, str], str]) -> None:
     """Compare decoding with drafts (completion/decoding.py's decode) with plain_decode."""
-    require(verified("abc", "abcd") == "abcd", "all of 'abc' is right, so that the network's 'd' after it counts, too")
+    require(verified("abc", "abcd") == "abcd", "all of 'abc' is right, so the network's 'd' after it counts, too")
     require(
-        verified("abc", "axyz") != "axyz", "after the wrong 'b', what the network chose next is based on it: stop there"
+        verified("abc", "axyz") != "axyz",
+        "the choices after the wrong 'b' are based on it, so they don't count: stop there",
     )
-    require(
-        verified("abc", "axyz") != "a", "after the last right character, the network's own choice counts, too: one more"
-    )
+    require(verified("abc", "axyz") != "a", "add one more character: the network's own choice after the last right one")
     require(
         verified("abc", "axyz") == "ax", "'abc' with choices 'axyz': 'a' is right, 'b' is wrong, the network says 'x'"
     )

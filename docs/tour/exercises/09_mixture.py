@@ -22,7 +22,7 @@ def followers(text: str, context: str) -> Mapping[str, int]:
 def mixed(network: np.ndarray, ngrams: np.ndarray, network_weight: float, ngram_weight: float) -> np.ndarray:
     """Return the mixture of two distributions, (A,) each, probabilities above 0.
 
-    The logarithm of each result is the weighted sum of the two logarithms. Then divide, so that the results sum to 1.
+    The logarithm of each result is the weighted sum of the two logarithms. Then divide the results by their sum.
     """
     raise NotImplementedError
 
@@ -36,7 +36,7 @@ def check(followers: Callable[[str, str], Mapping[str, int]], mixed: Mixed) -> N
         dict(followers(text, "read_d")) == {"a": 2}, "followers: nothing follows the last 'read_d', so don't count it"
     )
     require(
-        dict(followers("aaaa", "aa")) == {"a": 2}, "followers: contexts may overlap: look at each place of the text"
+        dict(followers("aaaa", "aa")) == {"a": 2}, "followers: contexts may overlap: check every position in the text"
     )
     require(dict(followers("abc", "x")) == {}, "followers: a context that was never seen has no followers")
     expected_counts = Counter(text[i] for i in range(2, len(text)) if text[i - 2 : i] == "ea")
@@ -52,7 +52,10 @@ def check(followers: Callable[[str, str], Mapping[str, int]], mixed: Mixed) -> N
         average = weights[0] * network + weights[1] * ngrams
         if weights[1]:
             require(not close(answer, average / average.sum()), "mixed: weigh the logarithms, not the probabilities")
-            require(not close(answer, np.exp(weights @ np.log([network, ngrams]))), "mixed: divide, for a sum of 1")
+            require(
+                not close(answer, np.exp(weights @ np.log([network, ngrams]))),
+                "mixed: divide by the sum, so that the results add up to 1",
+            )
         require(close(answer, np.exp(expected)), "mixed: exp(w1 * log(network) + w2 * log(ngrams)), divided by its sum")
 
 

@@ -40,19 +40,25 @@ def check(gain: Gain, best_length: Callable[[Sequence[float], float, float], int
     require(
         math.isclose(gain([1, 1, 1], 0, 0.1), 1.8), "gain: three characters are typed through, and two of them cost"
     )
-    require(math.isclose(gain([0.5], 0, 1), 0), "gain: the first character costs nothing: subtract 1 from the number")
-    require(math.isclose(gain([0.5, 0.5], 0, 1), -0.25), "gain: of [0.5, 0.5], 1 + 0.5 characters are typed through")
+    require(
+        math.isclose(gain([0.5], 0, 1), 0),
+        "gain: the first character costs nothing: subtract 1 from the expected number of characters",
+    )
+    require(
+        math.isclose(gain([0.5, 0.5], 0, 1), -0.25),
+        "gain: for [0.5, 0.5], 1 + 0.5 characters are typed through on average",
+    )
     for ps in ((0.9, 0.95, 0.99, 0.9, 0.3, 0.9), (0.5, 0.4, 0.9), (0.99,) * 12 + (0.2,)):
         decoded = [("x", math.log(p)) for p in ps] + [("\n", 0.0)]
         gains = [prefix.gain for prefix in Prefixes(decoded, settings)][: len(ps) + 1]
         for n in range(1, len(gains)):
             require(
-                math.isclose(gain(ps[:n], *costs), gains[n], abs_tol=1e-6), f"gain: of {ps[:n]} it is {gains[n]:.3f}"
+                math.isclose(gain(ps[:n], *costs), gains[n], abs_tol=1e-6), f"gain: for {ps[:n]}, it is {gains[n]:.3f}"
             )
         expected = max(range(len(gains)), key=lambda n: gains[n] if n else 0)
         answer = best_length(ps, *costs)
-        require(expected or answer == 0, f"best_length: of {ps} show 0 characters: the gain is never above 0")
-        require(answer == expected, f"best_length: of {ps} show {expected} characters, not {answer}")
+        require(expected or answer == 0, f"best_length: for {ps}, show 0 characters, because the gain is never above 0")
+        require(answer == expected, f"best_length: for {ps}, show {expected} characters, not {answer}")
 
 
 if __name__ == "__main__":

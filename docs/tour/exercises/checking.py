@@ -35,7 +35,7 @@ def verdict(check: Callable[..., None], *answers: Callable[..., Any]) -> str:
         return f"wrong: {error}"
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        return f"wrong: {type(error).__name__} in line {line}: {' '.join(str(error).split())}"
+        return f"wrong: {type(error).__name__} on line {line}: {' '.join(str(error).split())}"
     return "right"
 
 

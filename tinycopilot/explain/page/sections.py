@@ -80,8 +80,8 @@ PANELS: Final = (
     Panel(
         "decision",
         "Decision",
-        "The suggestion is cut where the expected number of saved keystrokes, minus the cost of reading it and "
-        "of typing through it, is highest. If that is never positive, or the suggestion is too "
+        "The suggestion is cut where the expected number of saved keystrokes, minus the costs of reading and of "
+        "waiting, is highest. If that is never positive, or the suggestion is too "
         "unlikely, nothing is shown. Eagerness moves both thresholds.",
         (truncate, Prefixes, infill, postprocess, Engine),
     ),
