@@ -111,7 +111,7 @@ def _convert_old_flags(argv: Iterable[str]) -> list[str]:
 
 
 CORPUS_HELP = (
-    "files, folders, glob patterns, stdlib (the standard library), or package:NAME (an installed package) "
+    "files, folders or glob patterns; stdlib: the standard library; package:NAME: an installed package "
     "(default: the bundled corpus.txt)"
 )
 
@@ -158,7 +158,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "start from this model instead of random weights (with --size: widened to that size)"
     _add(train, "--init", metavar="FILE", help=about)
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
-    _add(train, "--finish", type=_amount, metavar="MINUTES", help="with --resume: finish the run within this time")
+    _add(train, "--finish", type=_amount, metavar="M", help="with --resume: finish the run within M minutes")
     _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
@@ -199,7 +199,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     )
     generate = _command(commands, "generate", _generate, "continue a prompt", about)
     _add_files(generate)
-    generate.add_argument("prompt", nargs="?", help="text to continue (default: prompts from standard input)")
+    about = "text to continue (default: prompts from standard input)"
+    generate.add_argument("prompt", nargs="?", metavar="PROMPT", help=about)
     _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
     _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
     about = "sampling temperature; 0: always the most likely character (default: 0.5)"
@@ -262,16 +263,16 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add_files(explain, WORKSPACE_MODEL_HELP)
 
     about = (
-        "Run the language server, over stdio, or over a local port with --tcp. The client passes settings as "
+        "Run the language server over stdio or, with --tcp, on a local TCP port. The client passes settings as "
         "initializationOptions. With --http, run an endpoint that follows OpenAI's completions API instead, for "
         "editors without inline completion over LSP."
     )
-    serve = _command(commands, "serve", _serve, "run the language server", about)
+    serve = _command(commands, "serve", _serve, "run the language server, or an HTTP endpoint", about)
     serve.prog = server_program
     how = serve.add_mutually_exclusive_group()
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
-    how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on this port of 127.0.0.1")
-    about = "answer HTTP requests on this port of 127.0.0.1; requests must send a token"
+    how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on 127.0.0.1, on this port")
+    about = "answer HTTP requests on 127.0.0.1, on this port; requests must send a token"
     how.add_argument("--http", type=_port, metavar="PORT", help=about)
     _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
     about = "with --http: language of the code if the request has no `document` (default: python)"
@@ -286,7 +287,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     about = (
         "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
-        "Lists them and asks for confirmation first. With --all, also deletes the models that you trained."
+        "With --all, also delete the models that you trained. The command lists what it would delete, and asks first."
     )
     clean = _command(commands, "clean", _clean, "delete stored data", about)
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")
@@ -320,7 +321,7 @@ def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
 def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
     _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
-    about = "when standard input is closed, stop in the same way as on Ctrl-C"
+    about = "when standard input is closed, stop as if Ctrl-C had been pressed"
     _add(parser, "--end_with_stdin", action="store_true", help=about)
 
 

@@ -1,4 +1,4 @@
-"""A process's memory, from /proc; the number of usable cores; garbage collection during imports."""
+"""A process's memory usage, from /proc; the number of usable cores; a pause in garbage collection during imports."""
 
 import contextlib
 import gc

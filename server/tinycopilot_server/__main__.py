@@ -1,4 +1,4 @@
-"""`tinycopilot-server`, or `python -m tinycopilot_server`: the language server over stdio or `--tcp PORT`."""
+"""The `tinycopilot-server` command: run the language server over stdio or TCP, or an HTTP endpoint."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""JSON-RPC on top of pygls: answer each request exactly once, however malformed, and skip wrong headers."""
+"""JSON-RPC on top of pygls: answer each request exactly once, however malformed, and skip invalid headers."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Scanner: find changed files in the workspace's folders, the most recently changed first.
+"""Scanner: find changed files in the workspace's folders, most recently changed first.
 
 Nothing outside of the folders is read.
 """

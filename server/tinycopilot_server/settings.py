@@ -63,8 +63,8 @@ class Settings:
     )  # fmt: skip
     inline: str | bool = _setting(
         "automatic",
-        'When to show suggestions as ghost text. `"automatic"`: as you type; `"onDemand"`: only when you request one '
-        "with a key (the suggestion then stays visible while you type matching text); `false`: never.",
+        'When to show suggestions as ghost text. `"automatic"` or `true`: as you type; `"onDemand"`: only when you '
+        "request one with a key (the suggestion then stays visible while you type matching text); `false`: never.",
         choices=("automatic", "onDemand", False),
     )
     popup: str | bool = _setting(

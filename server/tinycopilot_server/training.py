@@ -1,4 +1,4 @@
-"""Training: run `tinycopilot adapt` in a separate process, show its progress, and load its model.
+"""Training: run `tinycopilot adapt` in a separate process, show its progress, and load the resulting model.
 
 One core is left to the user: two threads of which one waits for a core are ten times slower than one thread. The
 process's standard input is an empty pipe: closing it stops the process, and the system closes it when the server exits

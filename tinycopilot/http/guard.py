@@ -1,4 +1,4 @@
-"""Guard: refuse requests from other hosts' web pages and from other users, by `Host`, `Origin` and access token.
+"""Guard: check `Host`, `Origin` and access token, to refuse other hosts' web pages and other users.
 
 It does so before any other processing.
 

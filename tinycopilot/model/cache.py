@@ -1,4 +1,4 @@
-"""KVCache: keys, values and convolution inputs of past positions, so that a new character costs one position."""
+"""KVCache: store keys, values and convolution inputs of past positions, so that only the new ones are computed."""
 
 import torch
 from torch import Tensor

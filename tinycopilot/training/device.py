@@ -1,4 +1,4 @@
-"""The training device: selection, label, bfloat16 support, and utilisation."""
+"""The training device: selection, label, bfloat16 support, and utilization."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Render ghost text: its lines are shown where they would be inserted, and move the rest down."""
+"""Render ghost text: show its lines where they would be inserted, and push the text below them down."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""TextFile: an edited file, read once and saved atomically with its encoding and line ends."""
+"""TextFile: an edited file, read once and saved atomically with its original encoding and line endings."""
 
 import codecs
 import os

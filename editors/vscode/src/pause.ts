@@ -1,4 +1,4 @@
-// Pause and snooze suggestions, and save this for the next window.
+// Pause and snooze suggestions; a pause stays in effect when a window is opened again.
 import type { Memento } from 'vscode';
 import type { ServerStatus } from './client';
 

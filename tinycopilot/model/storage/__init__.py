@@ -1,4 +1,4 @@
-"""Read model, tokenizer and checkpoint files as data; every error is one line. Imports no PyTorch."""
+"""Read model, tokenizer and checkpoint files without running code from them. Imports no PyTorch."""
 
 import pickle
 from collections.abc import Mapping

@@ -11,8 +11,8 @@ M.defaults = {
     languages = { 'default' },
     -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
     exclude = {},
-    -- When to show suggestions as ghost text. `"automatic"`: as you type; `"onDemand"`: only when you request one with
-    -- a key (the suggestion then stays visible while you type matching text); `false`: never.
+    -- When to show suggestions as ghost text. `"automatic"` or `true`: as you type; `"onDemand"`: only when you
+    -- request one with a key (the suggestion then stays visible while you type matching text); `false`: never.
     inline = 'automatic',
     -- Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`
     -- (only if the editor shows no ghost text).
