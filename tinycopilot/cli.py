@@ -129,7 +129,8 @@ EXT_HELP = "in folders, read files with these extensions (default: py)"
 
 SIZE_HELP = (
     "size of the network: nano (0.8 M parameters) for ten minutes of training, small (4.8 M) for hours of training on "
-    "20 M characters or more, base (11 M) and large (25 M) for a GPU (default: nano)"
+    "20 M characters or more, base (11 M) and large (25 M) for a GPU (default: nano; with --init: the size of that "
+    "model; with --without: a quarter of nano)"
 )
 
 
@@ -179,9 +180,9 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add_progress(train)
 
     about = (
-        "Fine-tune your model, or the bundled one, on a workspace. 10 % of the files are held out. Both the old model "
-        "and the new one are evaluated on these files, each mixed with an n-gram model of the other files. If the new "
-        "model is better, it is used, in this workspace only."
+        "Fine-tune your model, or the bundled one, on a workspace. About 10 % of the files are held out. Both the old "
+        "model and the new one are evaluated on these files, each mixed with an n-gram model of the other files. If "
+        "the new model is better, it is used, in this workspace only."
     )
     adapt = _command(
         commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there", about

@@ -1,4 +1,4 @@
-"""Workspace: index a folder as the language server does, but without saving, and track the edited document."""
+"""Workspace: index the code in a folder, by the server's rules, without saving; track the edited document."""
 
 import os
 import time

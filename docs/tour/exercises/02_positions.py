@@ -37,7 +37,7 @@ def check(rotate: Rotate) -> None:
     require(
         close(np.sum(np.square(answer)), np.sum(np.square(q))), "a rotation keeps the length; check the two formulas"
     )
-    require(close(answer, expected), "check which numbers are a pair: x[i] and x[i + D/2], not neighbours")
+    require(close(answer, expected), "check which numbers are a pair: x[i] and x[i + D/2], not neighbors")
     near, far = rotate(q, 5, rates) @ rotate(k, 3, rates), rotate(q, 105, rates) @ rotate(k, 103, rates)
     require(close(near, far), "the dot product must depend only on how far apart the positions are")
 

@@ -51,7 +51,10 @@ def check(followers: Callable[[str, str], Mapping[str, int]], mixed: Mixed) -> N
         require(np.shape(answer) == (3,), "mixed: return one probability for each character")
         average = weights[0] * network + weights[1] * ngrams
         if weights[1]:
-            require(not close(answer, average / average.sum()), "mixed: weigh the logarithms, not the probabilities")
+            require(
+                not close(answer, average / average.sum()),
+                "mixed: apply the weights to the logarithms, not to the probabilities",
+            )
             require(
                 not close(answer, np.exp(weights @ np.log([network, ngrams]))),
                 "mixed: divide by the sum, so that the results add up to 1",

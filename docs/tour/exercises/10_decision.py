@@ -16,8 +16,9 @@ def gain(ps: Sequence[float], reading_keys: float, waiting_keys: float) -> float
 
     - p is the product of all ps: with this probability one key replaces n, which saves n - 1
     - reading costs `reading_keys`
-    - each character that is typed through costs `waiting_keys`, except the first. The expected number of these
-      characters is 1 + ps[0] + ps[0] * ps[1] + ..., with n terms: character i is reached if all before it were right
+    - each character that is typed while the suggestion is visible costs `waiting_keys`, but the first one is free. The
+      expected number of typed characters, with the first one, is 1 + ps[0] + ps[0] * ps[1] + ..., with n terms:
+      character i is typed if all before it were right
     """
     raise NotImplementedError
 
@@ -38,7 +39,8 @@ def check(gain: Gain, best_length: Callable[[Sequence[float], float, float], int
     require(math.isclose(gain([0.5, 0.5, 1], 0, 0), 0.5), "gain: with p = 0.25, three characters save 0.25 * (3 - 1)")
     require(math.isclose(gain([1, 1, 1], 0.4, 0), 1.6), "gain: subtract reading_keys once, not for each character")
     require(
-        math.isclose(gain([1, 1, 1], 0, 0.1), 1.8), "gain: three characters are typed through, and two of them cost"
+        math.isclose(gain([1, 1, 1], 0, 0.1), 1.8),
+        "gain: three characters are typed, and all but the first cost waiting_keys each",
     )
     require(
         math.isclose(gain([0.5], 0, 1), 0),
@@ -46,7 +48,7 @@ def check(gain: Gain, best_length: Callable[[Sequence[float], float, float], int
     )
     require(
         math.isclose(gain([0.5, 0.5], 0, 1), -0.25),
-        "gain: for [0.5, 0.5], 1 + 0.5 characters are typed through on average",
+        "gain: for [0.5, 0.5], 1 + 0.5 characters are typed on average",
     )
     for ps in ((0.9, 0.95, 0.99, 0.9, 0.3, 0.9), (0.5, 0.4, 0.9), (0.99,) * 12 + (0.2,)):
         decoded = [("x", math.log(p)) for p in ps] + [("\n", 0.0)]
