@@ -2,12 +2,13 @@
 //
 //   node vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png]
 //
-// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs and vscode_serving.mjs share a window, since
-// opening one takes seconds; those in vscode_training.mjs and vscode_notebooks.mjs share another one at the same time. Each
-// check opens its own files. Most are copies of FILE, a short Python file, followed by TEXT_TO_TYPE, whose last KEYS characters are
-// typed; the suggestion must be longer than a word. The server learns from the typed text, as in normal use. Each check prints one
-// line. After a failure, SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if
-// any check fails. `--only NAME,NAME` runs only these checks. From the root of a clone, with the server on PATH:
+// VS Code (code-server) listens on PORT. The checks in vscode_typing.mjs and vscode_serving.mjs share a window, since opening
+// one takes seconds; those in vscode_training.mjs, vscode_notebooks.mjs and vscode_servers.mjs share another one at the same
+// time. The former start no server, so that the latter can count servers. Each check opens its own files. Most are copies of
+// FILE, a short Python file, followed by TEXT_TO_TYPE, whose last KEYS characters are typed; the suggestion must be longer than
+// a word. The server learns from the typed text, as in normal use. Each check prints one line. After a failure,
+// SCREENSHOT.png.CHECK.png shows the screen, and the next check gets a new window. Exits with 1 if any check fails. `--only
+// NAME,NAME` runs only these checks. From the root of a clone, with the server on PATH:
 //
 //   tests/editors/install_editors.sh /tmp/editors
 //   export PATH=/tmp/editors/node/bin:$PATH
@@ -21,7 +22,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { NOTEBOOKS } from './vscode_notebooks.mjs';
 import { openPage, startBrowser } from './vscode_page.mjs';
-import { servers } from './vscode_servers.mjs';
+import { SERVERS, servers } from './vscode_servers.mjs';
 import { SERVING } from './vscode_serving.mjs';
 import { TRAINING } from './vscode_training.mjs';
 import { TYPING } from './vscode_typing.mjs';
@@ -29,7 +30,7 @@ import { TYPING } from './vscode_typing.mjs';
 const { values: { only }, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
 const [port, fileArgument, textToType, screenshot, menuScreenshot] = positionals;
 if (!screenshot) throw new Error('usage: vscode_ghost_text.mjs PORT FILE TEXT_TO_TYPE SCREENSHOT.png [MENU.png] [--only CHECK,CHECK]');
-const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...NOTEBOOKS, ...TRAINING }));
+const unknown = only?.split(',').filter(name => !(name in { ...TYPING, ...SERVING, ...TRAINING, ...NOTEBOOKS, ...SERVERS }));
 if (unknown?.length) throw new Error(`unknown check: ${unknown}`);
 const KEYS = 12;
 const original = readFileSync(fileArgument, 'utf8');
@@ -78,6 +79,12 @@ class Example {
     return this.editor.stableGhostText();
   }
 
+  /** Types the last character again, which sends another request. */
+  async retypeLastKey() {
+    await this.editor.press('Backspace');
+    await this.editor.type('i');
+  }
+
   takeScreenshot() {
     return this.editor.page.screenshot({ path: screenshot });
   }
@@ -110,7 +117,8 @@ async function run(browser, checks) {
         // Windows are opened one at a time, so that a new server process belongs to the new window.
         await (opening = opening.catch(() => undefined).then(() => example.openWindow()));
       }
-      console.log(`${name}: ${await check(example)}`);
+      const start = Date.now(), result = await check(example);
+      console.log(`${name} (${((Date.now() - start) / 1000).toFixed(1)} s): ${result}`);
     } catch (error) {
       process.exitCode = 1;
       console.log(`${name}: FAILED: ${error.message}`);
@@ -125,7 +133,7 @@ async function run(browser, checks) {
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'ghost-text-')));
 const browser = await startBrowser();
 try {
-  await Promise.all([run(browser, { ...TRAINING, ...NOTEBOOKS }), run(browser, { ...TYPING, ...SERVING })]);
+  await Promise.all([run(browser, { ...TRAINING, ...NOTEBOOKS, ...SERVERS }), run(browser, { ...TYPING, ...SERVING })]);
   if (welcomes.length !== 1) throw new Error(`the welcome message was shown ${welcomes.length} times`);
   console.log(`welcome: ${JSON.stringify(welcomes[0])}`);
 } finally {

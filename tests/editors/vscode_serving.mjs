@@ -1,18 +1,11 @@
-// Checks of the menu, dialogs, settings, several windows and crashes in VS Code. Run by vscode_ghost_text.mjs.
+// Checks of the menu, dialogs and settings in VS Code. Run by vscode_ghost_text.mjs.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { assertEqual } from './vscode_page.mjs';
-import { servers } from './vscode_servers.mjs';
-
-/** Types the last character again, which sends another request. */
-async function retypeLastKey({ editor }) {
-  await editor.press('Backspace');
-  await editor.type('i');
-}
 
 /** Whether no ghost text is visible one second after a key. */
 async function isSilent(example) {
-  await retypeLastKey(example);
+  await example.retypeLastKey();
   await example.editor.page.waitForTimeout(1000);
   return await example.editor.ghostText() === '';
 }
@@ -112,11 +105,11 @@ export const SERVING = {
     await editor.command('tinycopilot: Pause suggestions');
     await editor.waitForStatus('off');
     await editor.assertNoGhostText('it is paused');
-    await retypeLastKey(example);
+    await example.retypeLastKey();
     await editor.assertNoGhostText('it is still paused');
     await editor.command('tinycopilot: Resume suggestions');
     await editor.waitForStatus('ready');
-    await retypeLastKey(example);
+    await example.retypeLastKey();
     return `no suggestions while paused; after resuming: ${JSON.stringify(await editor.stableGhostText())}`;
   },
 
@@ -189,63 +182,5 @@ export const SERVING = {
     }
     writeFileSync(join(dirname(editor.file), '.vscode', 'settings.json'), '{}');
     return `Tab after leading whitespace accepts, with editor.tabCompletion ${results.join(', ')}`;
-  },
-
-  async windows(example) {
-    const { editor, port } = example;
-    const pid = example.server().pid;
-    const n = servers(port).length;
-    const second = await example.window('second.py');
-    try {
-      await second.waitUntilReady();
-      await second.type(example.lastKeys);
-      await second.stableGhostText();
-      await editor.page.bringToFront();
-      await example.ghostTextInCopy('first');
-    } finally {
-      await second.close();
-    }
-    await editor.waitFor('exit of its server', 30, () => servers(port).length === n);
-    await editor.page.bringToFront();
-    const ghost = await example.ghostTextInCopy('alone');
-    assertEqual('server process', example.server().pid, pid);
-    return `two windows on one folder each have a server; after closing one, the other still suggests ${JSON.stringify(ghost)}`;
-  },
-
-  async killed(example) {
-    const { editor } = example;
-    await example.ghostTextInCopy('killed');
-    const before = example.server().pid;
-    await editor.waitForStatuses(['tinycopilot', 'tinycopilot: ready'], () => process.kill(before, 'SIGKILL'));
-    if (example.server().pid === before) throw new Error('the killed server is still running');
-    await retypeLastKey(example);
-    return `after a kill, a new server suggests ${JSON.stringify(await editor.stableGhostText())}`;
-  },
-
-  async killedOften(example) {
-    const { editor } = example;
-    const text = async () => editor.item.first().textContent();
-    let n = 0;
-    while ((await text()).includes('ready')) {
-      process.kill(example.server().pid, 'SIGKILL');
-      n++;
-      await editor.waitFor('another status', 20, async () => !(await text()).includes('ready'));
-      await editor.waitFor('status ready or error', 60, async () => /ready|error/.test(await text()));
-    }
-    await editor.waitForMessage('The server stopped five times in three minutes.');
-    assertEqual('running server', example.server(), undefined);
-    await editor.waitForStatuses(['tinycopilot', 'tinycopilot: ready'], () => editor.command('tinycopilot: Restart the server'));
-    return `after ${n} more kills, an error is shown; a restart by the user works`;
-  },
-
-  async restarted(example) {
-    const { editor, port } = example;
-    const ownServers = () => servers(port).filter(({ host }) => host === example.host);
-    for (let n = 0; n < 3; n++) await editor.command('tinycopilot: Restart the server');
-    await editor.waitFor('one server that is ready', 30, async () =>
-      (await editor.item.first().textContent()).includes('ready') && ownServers().length === 1);
-    await example.ghostTextInCopy('restarted');
-    assertEqual('running servers', ownServers().length, 1);
-    return 'three quick restarts leave one server, which suggests';
   },
 };
