@@ -96,3 +96,21 @@ def test_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
         Insertion(before, ")\n" + before).push("x")
         best_s = min(best_s, time.thread_time() - since)
     assert best_s < 0.02  # of processor time: about 1 ms
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "language"),
+    [
+        ("f(", "a[b], {c: 'd'}, " * 20_000, "javascript"),  # as in minified code
+        ("f([" * 150, ")}" * 5_000, "javascript"),  # what closes the brackets does not match
+        ("f(" + "{" * 3_000, "}" * 3_000, "python"),
+    ],
+)
+def test_key_in_a_long_line_is_cheap(before: str, after: str, language: str) -> None:
+    since = time.thread_time()
+    insertion, n_ends = Insertion(before, after, language), 0
+    for character in "foo(bar) + baz[1]":
+        insertion.push(character)
+        n_ends += insertion.may_end
+    assert time.thread_time() - since < 1  # of processor time: about 50 ms, not seconds
+    assert language == "python" or n_ends > 0
