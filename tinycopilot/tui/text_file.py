@@ -65,7 +65,11 @@ class TextFile:
         head = _n_common(lines, self._lines)
         tail = min(_n_common(lines[::-1], self._lines[::-1]), n_both - head)
         ends = self._ends[:head] + [""] * (len(lines) - head - tail) + self._ends[len(self._ends) - tail :]
-        return [end or (usual[0][0] if usual else "\n") for end in ends[:-1]] + [""]
+        ends = [end or (usual[0][0] if usual else "\n") for end in ends[:-1]] + [""]
+        for i, line in enumerate(lines[1:]):
+            if ends[i] == "\r" and line + ends[i + 1] == "\n":
+                ends[i] = "\r\n"  # otherwise, both would be read as one line end
+        return ends
 
 
 def _read(path: Path) -> str:

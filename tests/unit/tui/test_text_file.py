@@ -154,3 +154,9 @@ def test_endless_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     with pytest.raises(UserError, match="not a regular file"):
         TextFile(tmp_path / "pipe.py")
+
+
+def test_line_end_is_not_joined_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    edited(path, b"a\rb\r\r\n\nc", "a\nb\n\nnew\n\nc")
+    assert TextFile(path).text == "a\nb\n\nnew\n\nc"
