@@ -28,7 +28,7 @@ LOOK_AHEAD_CHARS: Final = 10_000
 """Length of the text after the cursor that is searched for closing brackets."""
 LINE_CHARS: Final = 1_000
 """Of a longer rest of the cursor's line, only this much is read: it is read again for each possible end."""
-MAX_UNFINISHED: Final = 20
+MAX_UNFINISHED: Final = 10
 """Maximum number of frames at the cursor that count as unfinished (see `claim`)."""
 BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
 """Faults that an insertion must not introduce."""
@@ -233,9 +233,12 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
 def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> tuple[int, bool]:
     """Number of `frames` that the text after the cursor leaves open, and whether that text can follow them."""
     state, n_left = State(frames).marked(), len(frames)
-    for one in after.split("\n"):
+    lines = after.split("\n")
+    for n, one in enumerate(lines, 1):
         ended = advance(state, one, syntax)
         n_left = min(n_left, _n_open(ended, syntax))
+        if is_cut and n == len(lines):  # the line continues
+            break
         state = advance(ended, "\n", syntax)
         if not n_left or state.faults:
             return n_left, not state.faults & BROKEN
@@ -256,5 +259,6 @@ def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) 
     ended = advance(State(frames).marked(), line, syntax)
     if top and top.kind == "comment":
         return True
-    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not line.strip()
+    is_whole = line.endswith("\n")
+    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not (is_whole and line.strip())
     return not ended.faults & BROKEN and is_closed
