@@ -136,6 +136,7 @@ def test_failed_save_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (".env", None, "secret file"),
         (".ssh/a.py", None, "secret file"),
         ("huge.py", b"x = 1\n" * 200_000, "too large"),
+        ("a.min.js", b"x = 1;" * 10_000, "too long for play"),
         ("no_folder/a.py", None, "not found"),
         (".", None, "a folder"),
     ],
