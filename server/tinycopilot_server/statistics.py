@@ -217,7 +217,11 @@ class Statistics:
         """Return all counts by day; those of other servers as of their last write."""
         with self._lock:
             new = added(self._new, {})
-        return added(read(self._path), new)
+        try:
+            return added(read(self._path), new)
+        except OSError as error:
+            log.warning("%s: statistics cannot be read: %s", self._path, error)
+            return new
 
     def forget(self) -> None:
         """Delete the file and the counts not in it yet. Raises OSError, or Timeout while another server writes."""
@@ -286,7 +290,7 @@ def _in_ms(time_ms: float) -> str:
 
 
 def read(path: Path) -> dict[str, Day]:
-    """Return the days in the file; an empty dict if it is missing or damaged."""
+    """Return the days in the file; an empty dict if it is missing or damaged. Raises OSError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -295,8 +299,8 @@ def read(path: Path) -> dict[str, Day]:
         return _checked(json.loads(content))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s: statistics cannot be read, so counting starts at zero: %s", path, error)
+    except (ValueError, RecursionError) as error:
+        log.warning("%s: damaged statistics cannot be read, so counting starts at zero: %s", path, error)
         return {}
 
 

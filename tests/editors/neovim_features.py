@@ -373,6 +373,72 @@ def commands_leave_other_projects_alone(user: User) -> None:
 
 
 @check
+def commands_in_a_window_without_a_server(user: User) -> None:
+    """They concern the project that was last used, and `cancel` the one that trains."""
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    second = user.folder.parent / "second"
+    second.mkdir()
+    (second / "pyproject.toml").touch()
+    (second / "x.py").write_text("x = 1\n")
+    user.editor.nvim.command(f"silent edit {second}/x.py")
+    user.editor.wait_until_ready()
+    user.editor.lua("""
+        _G.calls, _G.undone = {}, {}
+        for _, client in ipairs(vim.lsp.get_clients { name = 'tinycopilot' }) do
+            local request = client.request
+            table.insert(_G.undone, function() client.request = request end)
+            function client.request(_, _, params)
+                table.insert(_G.calls, vim.fs.basename(client.root_dir) .. ' ' .. params.command)
+                return true
+            end
+        end
+    """)
+    set_training = """
+        local first = vim.lsp.get_clients { name = 'tinycopilot' }[1]
+        require('tinycopilot.state').on_training(first.id, { state = ..., percentage = 1 })
+    """
+    user.editor.nvim.command("silent help")
+    try:
+        user.editor.nvim.command("TinyCopilot why")
+        user.editor.nvim.exec_lua(set_training, "running")
+        user.editor.nvim.command("TinyCopilot cancel")
+        sent = ["second tinycopilot.explain", f"{user.folder.name} tinycopilot.cancelTraining"]
+        assert_equal("requests", sent, user.editor.lua("return _G.calls"))
+    finally:
+        user.editor.nvim.exec_lua(set_training, "cancelled")
+        user.editor.lua("for _, undo in ipairs(_G.undone) do undo() end")
+        user.editor.nvim.command(f"helpclose | bwipeout {second}/x.py")
+        user.editor.lua("""
+            for _, client in ipairs(vim.lsp.get_clients { name = 'tinycopilot' }) do
+                if vim.endswith(client.root_dir, '/second') then
+                    require('tinycopilot.state').mark_stopping(client.id)
+                    client:stop()
+                end
+            end
+        """)
+
+
+@check
+def buffers_without_names(user: User) -> None:
+    """Neovim gives all of them the same URI, so only one is sent to the server."""
+    user.open("x = 1\n")
+    user.editor.wait_until_ready()
+    n_clients = "return #vim.lsp.get_clients({ name = 'tinycopilot', bufnr = 0 })"
+    user.editor.nvim.command("silent enew | set filetype=python")
+    wait_for("the server in the first one", 10, lambda: user.editor.lua(n_clients) == 1)
+    user.editor.nvim.command("silent new | set filetype=python")
+    time.sleep(NO_REQUEST_WAIT_S)
+    assert_equal("servers in the second one", 0, user.editor.lua(n_clients))
+    if "save it first" not in user.editor.output("TinyCopilot"):
+        raise AssertionError(f"no reason in the status: {user.editor.output('TinyCopilot')!r}")
+    user.editor.nvim.command(f"silent write {user.folder}/named.py")
+    user.editor.nvim.command("silent edit")
+    wait_for("the server in the named one", 10, lambda: user.editor.lua(n_clients) == 1)
+    user.editor.nvim.command("silent close")
+
+
+@check
 def command_completion(user: User) -> None:
     completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot re', 'cmdline')")
     assert_equal("completion", ["reload", "restart", "resume"], completed)

@@ -414,6 +414,35 @@ test('the page that explains a suggestion is shown beside the editor, in one pan
   editor.panels[1].close();
 });
 
+test('eval takes the folder and the extension of the active file', async () => {
+  const [first, second] = ['/w/first', '/w/second'].map(fsPath => ({ uri: { scheme: 'file', fsPath } }));
+  const runs = [];
+  Object.assign(editor.vscode, {
+    Task: class { constructor(_type, _scope, _name, _source, { words }) { this.words = words; } },
+    ProcessExecution: class { constructor(_program, words) { this.words = words; } },
+    Uri: { file: fsPath => ({ fsPath }) },
+    tasks: { executeTask: async ({ words }) => runs.push(words) },
+  });
+  editor.vscode.workspace.workspaceFolders = [first, second];
+  editor.vscode.workspace.getWorkspaceFolder = ({ fsPath }) => [first, second].find(({ uri }) => fsPath.startsWith(`${uri.fsPath}/`));
+  writeScript(join(folder, 'bin', 'tinycopilot'));
+  const server = writeScript(join(folder, 'bin', 'tinycopilot-server'), `exec '${process.execPath}' '${stub}' '${folder}'`);
+  editor.open('python');
+  startExtension({ serverCommand: [server] });
+  await waitFor('ready', isReady);
+  const evaluate = async document => {
+    editor.vscode.window.activeTextEditor = document && { document };
+    await editor.commands['tinycopilot.evaluate']();
+  };
+
+  await evaluate({ uri: { scheme: 'file' }, fileName: '/w/second/a.ts', languageId: 'typescript' });
+  await evaluate({ uri: { scheme: 'vscode-notebook-cell' }, fileName: '/w/second/a.ipynb', languageId: 'python' });
+  await evaluate({ uri: { scheme: 'output' }, fileName: 'extension-output-x.y-#1-log', languageId: 'Log' });
+  await evaluate(undefined);
+  const whole = ['eval', '/w/first'];
+  assert.deepEqual(runs, [['eval', '/w/second', '--ext', 'ts'], ['eval', '/w/second', '--ext', 'ipynb'], whole, whole]);
+});
+
 test('a pause survives a reload of the window', async () => {
   editor.open('python');
   startExtension();

@@ -125,12 +125,21 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("typescript", "a = `b", "string"),
         ("lua", "-- it's", "comment"),
         ("lua", "-- it\na = ", "code"),
+        ("javascript", "  return /`/.test(a); b = ", "code"),
+        ("javascript", "f = a => /`/.test(a); b = ", "code"),
+        ("javascript", "x = a / b; s = `", "string"),
         ("shellscript", "a='b\\'", "code"),
+        ("shellscript", "echo it\\'s\nx=", "code"),
+        ("shellscript", 'echo "$(printf \\"a', "code"),
+        ("shellscript", "echo \\\\ 'a", "string"),
         ("rust", "fn f<'a>(", "code"),
         ("rust", 'let s = "', "string"),
         ("rust", "let q = '\\''; ", "code"),
         ("rust", "let q = '\\''; let s = \"a", "string"),
         ("ruby", "x = 1 # it's", "comment"),
+        ("ruby", "a.gsub(/\"/, '')\nx = ", "code"),
+        ("ruby", "a =~ /'/\nx = ", "code"),
+        ("ruby", "x = a / b\ny = '", "string"),
         ("kotlin", 'val a = "${f("', "string"),
         ("kotlin", 'val a = "${f("b")} c', "string"),
         ("scala", "def f('a) = g(", "code"),
@@ -142,6 +151,8 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("verilog", "x = 4'b0101; y = ", "code"),
         ("clojure", "(map '(a b) ; it", "comment"),
         ("elisp", "(setq x 'y) (", "code"),
+        ("elisp", '(insert ?\\") (setq x ', "code"),
+        ("scheme", '(char=? c #\\") (define x ', "code"),
         ("erlang", "% it's", "comment"),
         ("fortran", "x = 'it''s ' ! a", "comment"),
         ("matlab", "b = a' * 2; % it", "comment"),
@@ -159,6 +170,9 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("razor", "@* it", "comment"),
         ("handlebars", "{{!-- it", "comment"),
         ("latex", "it's 5 % it", "comment"),
+        ("latex", "it's 5\\% it", "code"),
+        ("latex", "a & b \\\\% it", "comment"),
+        ("make", "COLOR = \\#fff ", "code"),
         ("vim", "let x = 1 \" it's", "string"),
         ("markdown", "# it's", "code"),
         ("plaintext", "# a", "code"),
@@ -193,7 +207,7 @@ def test_prose_that_looks_like_a_header_is_not_a_start(prose: str) -> None:
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-", max_size=40)
-LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "plaintext")
+LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "latex", "plaintext")
 
 
 @given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))

@@ -65,7 +65,8 @@ HOUSE = {
     },
     "tinycopilot.explain": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.masking", "tinycopilot.model", "tinycopilot.page_file", "tinycopilot.page", "numpy", "rich"),
+        *("tinycopilot.masking", "tinycopilot.secret_files", "tinycopilot.model", "tinycopilot.page_file"),
+        *("tinycopilot.page", "numpy", "rich"),
     },
     "tinycopilot.client": {
         *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.process", "tinycopilot.extras"),

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from tinycopilot.completion.insertion import BROKEN, Insertion
+from tinycopilot.completion.insertion import BROKEN, Insertion, rest_of_line
 from tinycopilot.completion.lexical import State, advance, resolve, state_after
 from tinycopilot.completion.syntaxes import Syntax, syntax_of
 from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
@@ -83,7 +83,7 @@ def keeps_line(text: str, before: str, after: str, syntax: Syntax) -> bool:
 
     A bracket that the line closes without having opened it may be opened by `text`.
     """
-    line = after.partition("\n")[0] + "\n"
+    line = rest_of_line(after)
     at_cursor = state_after(before, syntax).marked()
     without = resolve(advance(at_cursor, line, syntax), syntax)
     with_text = resolve(advance(at_cursor, text + line, syntax), syntax)

@@ -26,6 +26,10 @@ from tinycopilot.completion.syntaxes import BRACKETS, Syntax, syntax_of
 
 LOOK_AHEAD_CHARS: Final = 10_000
 """Length of the text after the cursor that is searched for closing brackets."""
+LINE_CHARS: Final = 1_000
+"""Of a longer rest of the cursor's line, only this much is read: it is read again for each possible end."""
+MAX_UNFINISHED: Final = 10
+"""Maximum number of frames at the cursor that count as unfinished (see `claim`)."""
 BROKEN: Final = Fault.UNMATCHED_CLOSER | Fault.UNTERMINATED_STRING | Fault.STRAY_BACKSLASH | Fault.BROKEN_FSTRING
 """Faults that an insertion must not introduce."""
 
@@ -52,8 +56,8 @@ class Insertion:
         state = state_after(before, self._syntax)
         self._frames = resolve(state, self._syntax).frames
         self._state = state._replace(n_kept=len(self._frames), faults=Fault.NONE)
-        self._line = after[: after.find("\n")] if "\n" in after else after
-        self._has_rest = bool(self._line.strip())
+        self._line = rest_of_line(after)
+        self._has_rest = bool(after.partition("\n")[0].strip())
         self._claim = claim(self._frames, after[:LOOK_AHEAD_CHARS], len(after) > LOOK_AHEAD_CHARS, self._syntax)
         self._is_escape = state.tail.endswith("\\")  # of `before`: T completes it
         self._text_brackets = dict.fromkeys(BRACKETS.values(), 0)
@@ -122,7 +126,7 @@ class Insertion:
     def _fits(self) -> bool:
         """Whether the rest of the line keeps its structure: quotes and braces may join those before them."""
         base = State(self._frames[: self._claim.n_base]).marked()
-        wanted, found = (advance(state, self._line + "\n", self._syntax) for state in (base, self._state.marked()))
+        wanted, found = (advance(state, self._line, self._syntax) for state in (base, self._state.marked()))
         if found.faults & BROKEN & ~wanted.faults:
             return False
         if not self._claim.n_closed:
@@ -202,6 +206,12 @@ class Insertion:
         return False
 
 
+def rest_of_line(after: str) -> str:
+    """The rest of the cursor's line with a line end; or its first LINE_CHARS characters, if it is longer."""
+    line = after[:LINE_CHARS].partition("\n")[0]
+    return line if len(line) == LINE_CHARS else line + "\n"
+
+
 @lru_cache(maxsize=64)
 def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> Claim:
     """Return which of `frames`, open at the cursor, are closed by `after`; `is_cut`: the file continues after it.
@@ -209,8 +219,8 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
     The innermost frames may be unfinished: in `f("x|)`, the string is, and the `)` closes the bracket. So the fewest
     innermost frames are removed that make the rest of the line valid.
     """
-    line, first = after.split("\n", maxsplit=1)[0], None
-    for n_base in range(len(frames), -1, -1):
+    line, first = rest_of_line(after), None
+    for n_base in range(len(frames), max(-1, len(frames) - MAX_UNFINISHED), -1):
         if _is_right(frames[:n_base], line, after, syntax):
             n_left, is_right = _n_left(frames[:n_base], after, is_cut, syntax)
             found = Claim(n_base, n_base - n_left, n_left)
@@ -223,9 +233,12 @@ def claim(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -
 def _n_left(frames: tuple[Frame, ...], after: str, is_cut: bool, syntax: Syntax) -> tuple[int, bool]:
     """Number of `frames` that the text after the cursor leaves open, and whether that text can follow them."""
     state, n_left = State(frames).marked(), len(frames)
-    for one in after.split("\n"):
+    lines = after.split("\n")
+    for n, one in enumerate(lines, 1):
         ended = advance(state, one, syntax)
         n_left = min(n_left, _n_open(ended, syntax))
+        if is_cut and n == len(lines):  # the line continues
+            break
         state = advance(ended, "\n", syntax)
         if not n_left or state.faults:
             return n_left, not state.faults & BROKEN
@@ -243,8 +256,9 @@ def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) 
     top = frames[-1] if frames else None
     if top and top.kind == "string" and top.form and top.form.is_multiline:
         return after.count(top.closer) % 2 == 1  # an even number: the quotes of other strings
-    ended = advance(State(frames).marked(), line + "\n", syntax)
+    ended = advance(State(frames).marked(), line, syntax)
     if top and top.kind == "comment":
         return True
-    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not line.strip()
+    is_whole = line.endswith("\n")
+    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not (is_whole and line.strip())
     return not ended.faults & BROKEN and is_closed

@@ -3,8 +3,8 @@
 It is complete for Python; other languages have tables (syntaxes.py). It is incremental:
 `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is cached in chunks, and a
 keystroke costs the last chunk only. For Python it handles prefixes, escapes, triple quotes, f-strings and t-strings
-nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, and regular expressions
-outside of JavaScript.
+nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, raw strings, and regular
+expressions outside of JavaScript and Ruby.
 """
 
 import re
@@ -27,8 +27,9 @@ CHUNK_CHARS: Final = 1_024
 """The state is cached at each multiple of this offset."""
 MAX_DEPTH: Final = 200
 """Maximum number of frames kept from one chunk to the next: the innermost."""
-N_RECENT: Final = 4
-"""Characters of look-behind: a string's prefix and the character before it, or the neighbours of an equals sign."""
+N_RECENT: Final = 8
+"""Characters of look-behind: a string's prefix and the character before it, a keyword before a regular expression, or
+the neighbours of an equals sign."""
 
 QUOTES: Final = ("'", '"')
 
@@ -42,6 +43,8 @@ _LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
 _ENDS_LINE = "\r\n"
 _LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
+_BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{};\n~]|=>|\b(?:return|when|if|unless))[ \t]*\Z")
+_PLAIN = StringForm("")
 
 
 class Fault(Flag):
@@ -201,7 +204,7 @@ class _Scanner:
         elif token in _ENDS_LINE:
             return self._end_line(start, end)
         elif token == "\\":
-            return self._continue_line(start)
+            return self._continue_line(start) if syntax.is_python else self._escape(start, _PLAIN)
         elif token == ":":
             assert top is not None
             self.frames[-1] = Frame("spec", "}", top.form)
@@ -209,7 +212,7 @@ class _Scanner:
             if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
                 self.frames.append(Frame("comment", syntax.comments[token]))
         elif token == "/":
-            if self._before(start).rstrip(" \t")[-1:] in tuple("(,=:[!&|?{};\n"):
+            if _BEFORE_REGEX.search(self._before(start)):
                 self.frames.append(Frame("string", "/", syntax.regex_form))
         elif token == "'" and syntax.has_lifetimes:
             return self._lifetime_or_char(start)

@@ -63,6 +63,8 @@ class Syntax:
     is_python: bool = False
     is_lenient: bool = False
     """A closing bracket may stand alone: `case` in shell, lists in text."""
+    escapes_code: bool = False
+    """A backslash outside of strings escapes the next character."""
     hash_begins_word: bool = False
     """`#` starts a comment only at the start of a word."""
     has_lifetimes: bool = False
@@ -79,12 +81,13 @@ class Syntax:
     def code(self) -> re.Pattern[str]:
         """Every token that matters in code."""
         special = ("'",) * self.has_lifetimes + ("/",) * (self.regex_form is not None)
-        return _any_of((*self.openers, *special, *"()[]{}"), self.is_python, self.is_python)
+        return _any_of((*self.openers, *special, *"()[]{}"), self.is_python or self.escapes_code, self.is_python)
 
     @cached_property
     def field_code(self) -> re.Pattern[str]:
         """Every token that matters at the top level of a replacement field, where a format specification may start."""
-        return _any_of((*self.openers, *"()[]{}", *":" * self.is_python), self.is_python, self.is_python)
+        has_backslash = self.is_python or self.escapes_code
+        return _any_of((*self.openers, *"()[]{}", *":" * self.is_python), has_backslash, self.is_python)
 
     @cached_property
     def partial(self) -> frozenset[str]:
@@ -173,7 +176,7 @@ _GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _RAW})
 _RUST: Final = Syntax(_SLASHES, _LONG_DOUBLE, has_lifetimes=True)
 _HASHES: Final = Syntax(_HASH, {**_ONE_LINE, **_THREE})
 _SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
-_LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE)
+_LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE, escapes_code=True)
 _HASKELL: Final = Syntax({"--": "\n", "{-": "-}"}, _DOUBLE, has_lifetimes=True)
 _HTML: Final = Syntax(_MARKUP, _PROSE, is_lenient=True)
 """Also for embedded scripts and styles. Quotes are read as in prose, since an apostrophe may be part of a sentence."""
@@ -211,15 +214,17 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "fortran fortran-modern FortranFreeForm": Syntax({"!": "\n"}, _NO_ESCAPES),
     "cobol": Syntax({"*>": "\n"}, _NO_ESCAPES, is_lenient=True),
     "vb basic vbnet": Syntax({"'": "\n"}, {'"': _NO_ESCAPES['"']}),
-    "bash sh shellscript zsh fish ksh": Syntax(_HASH, _SHELL, is_lenient=True, hash_begins_word=True),
+    "bash sh shellscript zsh fish ksh": Syntax(
+        _HASH, _SHELL, is_lenient=True, escapes_code=True, hash_begins_word=True
+    ),
     "powershell ps1": Syntax({"#": "\n", "<#": "#>"}, _ONE_LINE, is_lenient=True),
     "bat dosbatch": Syntax({"::": "\n"}, {'"': _NO_ESCAPES['"']}, is_lenient=True),
-    "ruby crystal": Syntax(_HASH, _RUBY),
+    "ruby crystal": Syntax(_HASH, _RUBY, regex_form=StringForm("/")),
     "perl perl6 raku": Syntax(_HASH, _ONE_LINE, hash_begins_word=True),
     "julia": Syntax({"#": "\n", "#=": "=#"}, {**_LONG_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
     "elixir nim toml gdscript coffeescript coffee graphql": _HASHES,
     "r awk rego puppet meson gn": _SCRIPT,
-    "cmake dockerfile make makefile just tcl": Syntax(_HASH, _ONE_LINE, is_lenient=True),
+    "cmake dockerfile make makefile just tcl": Syntax(_HASH, _ONE_LINE, is_lenient=True, escapes_code=True),
     "yaml dockercompose github-actions-workflow azure-pipelines ansible helm": Syntax(
         _HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True
     ),
@@ -231,7 +236,7 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "asm asm-intel-x86-generic nasm arm autohotkey": Syntax({";": "\n"}, _DOUBLE, is_lenient=True),
     "wat": Syntax({";;": "\n", "(;": ";)"}, _DOUBLE),
     "vim viml": Syntax(strings={"'": _NO_ESCAPES["'"]}, is_lenient=True),  # `"` begins strings and comments
-    "tex latex plaintex context": Syntax({"%": "\n"}, is_lenient=True),
+    "tex latex plaintex context": Syntax({"%": "\n"}, is_lenient=True, escapes_code=True),
     "html xhtml xml xsl vue svelte astro markdown mdx rmd quarto": _HTML,
     "handlebars html.handlebars mustache glimmer": _templates("{{!--", "--}}"),
     "jinja jinja-html jinja2 htmldjango django-html twig nunjucks liquid": _templates("{#", "#}"),

@@ -29,6 +29,7 @@ LOOK_BACK_CHARS: Final = 2_000
 """Distance, in characters, within which repeated lines are searched."""
 WAITING_KEYS: Final = 0.3
 """Keystrokes that another suggestion would have saved, per character typed through this one."""
+_UP_TO_LAST_WORD: Final = re.compile(r".*\w", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,8 @@ class End:
 
 def _words(line: str) -> str:
     """A line without indentation and trailing symbols."""
-    return re.sub(r"\W+$", "", line.strip())
+    found = _UP_TO_LAST_WORD.match(line.strip())
+    return found[0] if found else ""
 
 
 def _is_indentation(text: str) -> bool:

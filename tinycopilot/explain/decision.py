@@ -1,7 +1,8 @@
 """The verdict of `explain` in words: why a suggestion ends where it does, or why there is none."""
 
 from tinycopilot.completion.infill import SUFFIX_CHARS
-from tinycopilot.explain.trace import Decision, Trace
+from tinycopilot.completion.truncation import Obstacle
+from tinycopilot.explain.trace import Cut, Decision, Trace
 from tinycopilot.masking import MASK
 from tinycopilot.page.words import quoted
 
@@ -40,12 +41,27 @@ def _in_line(trace: Trace, decision: Decision) -> str:
         shown = decision.suggestion
         sure = f"the probability that exactly this text is missing before {following} is {shown.confidence:.0%}"
         return f"{quoted(shown.text)} is shown: {sure}."
-    best = max((cut.prefix for cut in decision.cuts), key=lambda prefix: prefix.confidence)
-    missing = f"{quoted(best.text)} is missing" if best.text else "nothing is missing"
+    best = max(decision.cuts, key=lambda cut: cut.prefix.confidence)
+    text, p = best.prefix.text, f"{best.prefix.confidence:.0%}"
+    missing = f"{quoted(text)} is missing there ({p}), but {_why_not(best)}" if text else f"nothing is missing ({p})"
+    is_other = best.prefix.confidence < 1 - sum(cut.prefix.confidence for cut in decision.cuts)
+    verdict = "The text that the model expects does not fit" if is_other else f"Most likely, {missing}"
     return (
         f"Nothing is shown: on this line, {following} follows the cursor, and a suggestion must fit before it. "
-        f"Most likely, {missing} there ({best.confidence:.0%})."
+        f"{verdict}."
     )
+
+
+def _why_not(best: Cut) -> str:
+    """Say why the most likely insertion is not shown."""
+    reasons = {
+        Obstacle.TOO_SHORT: "that is too short to be worth reading",
+        Obstacle.NOT_MISSING: "that is not likely enough",
+        Obstacle.UNSAFE: "that would leave a string or bracket open",
+    }
+    if best.obstacle is not None:
+        return reasons[best.obstacle]
+    return "that is not worth reading" if best.prefix.gain <= 0 else "that may be a secret"
 
 
 def _no_cut(decision: Decision) -> str:

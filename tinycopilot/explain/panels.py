@@ -31,6 +31,8 @@ N_PROMOTED: Final = 3
 """Number of characters whose probability a neuron raises most."""
 N_LIKELIEST, N_FOLLOWERS = 6, 3
 """Number of characters listed for each prediction of the mixture, and after each context."""
+N_AROUND: Final = 40
+"""Number of characters shown before, and after, the place where a context was seen."""
 
 
 def tokens(subject: Subject, arrays: Arrays) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def mixture(subject: Subject) -> dict[str, Any]:
     """One entry for each position; and the occurrences of the longest known context before the cursor."""
     trace, following = subject.trace, subject.next_characters
     pairs = zip(subject.predictions, following, strict=True)
-    seen = [[one.document, one.line, one.text, one.column] for one in trace.seen]
+    seen = [[one.document, one.line, *map(visible, _around(one.text, one.column))] for one in trace.seen]
     return {
         "positions": [_position(subject, traced, character) for traced, character in pairs],
         "discounts": DISCOUNTS,
@@ -150,6 +152,11 @@ def mixture(subject: Subject) -> dict[str, Any]:
         "n_occurrences": trace.n_occurrences,
         "n_chars": trace.n_ngram_chars,
     }
+
+
+def _around(text: str, column: int) -> tuple[str, str, str]:
+    """The character at `column`, between those before and after it, at most N_AROUND each."""
+    return text[max(0, column - N_AROUND) : column], text[column : column + 1], text[column + 1 : column + N_AROUND]
 
 
 def _position(subject: Subject, traced: TracedPrediction, following: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.indexing import Project
 from tinycopilot.files import MAX_BYTES, read_source
 from tinycopilot.paths import folder_to_index, user_path
+from tinycopilot.secret_files import is_secret_place
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
 """Default text."""
@@ -50,6 +51,8 @@ def _read_place(path: Path, line: int, column: int, folder: Path | None) -> Sour
         raise UserError(f"{path}: file not found; check the path, or quote a text that does not end with :LINE:COLUMN")
     if not path.is_file():
         raise UserError(f"{path}: not a regular file; name a text file")
+    if is_secret_place(path):
+        raise UserError(f"{path}: probably a secret file, so it is never read")
     lines = read_source(path, max_bytes=MAX_BYTES).split("\n")
     if not 1 <= line <= len(lines):
         raise UserError(f"{path}: has no line {line}; use a line from 1 to {len(lines)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tinycopilot.completion.request import plain_line_ends
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.http.errors import RequestError
 from tinycopilot.http.fim import sides_of
@@ -28,7 +29,7 @@ class Parameters:
     max_chars: int = DEFAULT_MAX_TOKENS
     """Maximum length of the completion."""
     stop: tuple[str, ...] = ()
-    """The completion ends before the first occurrence of any of these."""
+    """The completion ends before the first occurrence of any of these, with \\n for every line end."""
     n_logprobs: int | None = None
     """Number of most probable characters to report at each position; None: report no probabilities."""
     echo: bool = False
@@ -108,7 +109,7 @@ def _stop(fields: "_Fields") -> tuple[str, ...]:
         raise fields.wrong("stop", f"a string, or a list of at most {MAX_STOPS} strings")
     if not all(isinstance(one, str) and 0 < len(one) <= MAX_STOP_CHARS for one in stops):
         raise fields.wrong("stop", f"strings of 1 to {MAX_STOP_CHARS:,} characters")
-    return tuple(fields.unicode("stop", one) for one in stops)
+    return tuple(plain_line_ends(fields.unicode("stop", one)) for one in stops)
 
 
 def _has_usage_event(fields: "_Fields") -> bool:

@@ -17,6 +17,8 @@ from tinycopilot.secret_files import is_secret_place, is_secret_source
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """Byte order mark -> encoding. A file without one is UTF-8."""
 LINE_END = re.compile(r"(\r\n|\r|\n)")
+MAX_LINE_CHARS = 20_000
+"""In longer lines, drawing takes half a second or more after each key."""
 
 
 class TextFile:
@@ -65,7 +67,11 @@ class TextFile:
         head = _n_common(lines, self._lines)
         tail = min(_n_common(lines[::-1], self._lines[::-1]), n_both - head)
         ends = self._ends[:head] + [""] * (len(lines) - head - tail) + self._ends[len(self._ends) - tail :]
-        return [end or (usual[0][0] if usual else "\n") for end in ends[:-1]] + [""]
+        ends = [end or (usual[0][0] if usual else "\n") for end in ends[:-1]] + [""]
+        for i, line in enumerate(lines[1:]):
+            if ends[i] == "\r" and line + ends[i + 1] == "\n":
+                ends[i] = "\r\n"  # otherwise, both would be read as one line end
+        return ends
 
 
 def _read(path: Path) -> str:
@@ -77,7 +83,10 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: not a regular file; use a text file")
     if status.st_size > MAX_BYTES:
         raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large for play; use a smaller file")
-    return read_source(path, as_it_is=True)
+    text = read_source(path, as_it_is=True)
+    if max(map(len, LINE_END.split(text))) > MAX_LINE_CHARS:
+        raise UserError(f"{path}: a line over {MAX_LINE_CHARS:,} characters, too long for play; use another file")
+    return text
 
 
 def _nothing_yet(path: Path) -> str:

@@ -147,19 +147,25 @@ async function turnOff(action: () => Promise<void>): Promise<void> {
   await commands.executeCommand('editor.action.inlineSuggest.hide');  // otherwise it would stay
 }
 
-/** The language of the active editor if it is turned off; undefined otherwise. */
-export function offIn(): string | undefined {
+/** The active document, if the server could complete it; others are, for example, the output of programs. */
+function activeDocument() {
   const document = window.activeTextEditor?.document;
-  if (!document || ![...SCHEMES, CELL_SCHEME].includes(document.uri.scheme)) return undefined;
-  return hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
+  return document && [...SCHEMES, CELL_SCHEME].includes(document.uri.scheme) ? document : undefined;
 }
 
-/** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one. */
+/** The language of the active editor if it is turned off; undefined otherwise. */
+export function offIn(): string | undefined {
+  const document = activeDocument();
+  return !document || hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
+}
+
+/** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one, in its workspace folder. */
 async function evaluate({ command }: Host): Promise<void> {
-  const folder = workspace.workspaceFolders?.[0];
+  const file = activeDocument()?.fileName;
+  const folder = (file && workspace.getWorkspaceFolder(Uri.file(file))) || workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
   if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found next to the server');
-  const extension = offIn() ? '' : extname(window.activeTextEditor?.document.fileName ?? '').slice(1);
+  const extension = offIn() ? '' : extname(file ?? '').slice(1);
   const words = [...args, 'eval', folder.uri.fsPath, ...(extension ? ['--ext', extension] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
   await tasks.executeTask(task);

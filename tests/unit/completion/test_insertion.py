@@ -86,6 +86,20 @@ def test_other_languages(name: str, before: str, after: str, text: str, expected
     assert postprocess(text, before, after, language_of(name)) == expected
 
 
+@pytest.mark.parametrize("n", [5, 2_000, 20_000])
+@pytest.mark.parametrize(
+    ("before", "piece", "end", "text", "expected"),
+    [
+        ('x = "', "a ", '"\n', 'foo" + b', "foo"),
+        ('x = f("', "a ", '")\n', 'foo") + b', "foo"),
+        ('x = [f("a", ', '"a", ', "])\n", "b], c", "b"),
+        ("x = [", "1, ", "]\n", "2], [3", "2"),
+    ],
+)
+def test_long_rest_of_the_line(before: str, piece: str, end: str, text: str, expected: str, n: int) -> None:
+    assert postprocess(text, before, n * piece + end) == expected
+
+
 @pytest.mark.parametrize("line", ["x = f('a', b)  # c\n", "((((", '"""a', "f'{a", "x = 1, "])
 def test_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
     before, best_s = line * (1_000_000 // len(line)), 1.0
@@ -96,3 +110,21 @@ def test_key_in_a_document_of_a_megabyte_is_cheap(line: str) -> None:
         Insertion(before, ")\n" + before).push("x")
         best_s = min(best_s, time.thread_time() - since)
     assert best_s < 0.02  # of processor time: about 1 ms
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "language"),
+    [
+        ("f(", "a[b], {c: 'd'}, " * 20_000, "javascript"),  # as in minified code
+        ("f([" * 150, ")}" * 5_000, "javascript"),  # what closes the brackets does not match
+        ("f(" + "{" * 3_000, "}" * 3_000, "python"),
+    ],
+)
+def test_key_in_a_long_line_is_cheap(before: str, after: str, language: str) -> None:
+    since = time.thread_time()
+    insertion, n_ends = Insertion(before, after, language), 0
+    for character in "foo(bar) + baz[1]":
+        insertion.push(character)
+        n_ends += insertion.may_end
+    assert time.thread_time() - since < 2  # of processor time: about 0.1 s, not 10 s
+    assert language == "python" or n_ends > 0

@@ -233,3 +233,8 @@ def test_page_of_200_characters_is_at_most_2_mb(make_page: MakePage) -> None:
     took_s = time.process_time() - since_s
     print(f"{len(page.html.encode()):,} bytes, {took_s:.1f} s")
     assert len(page.html.encode()) <= 2_000_000
+
+
+def test_places_where_a_context_was_seen_count_characters(make_page: MakePage) -> None:
+    seen = make_page("\ta = '😀😀 first item'\nb = ' firs").data["mixture"]["seen"]
+    assert seen == [["", 1, "⇥a = '😀😀 firs", "t", " item'"]]

@@ -78,7 +78,8 @@ def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> Non
         ("a.py:2:99", "line 2 has no column 99; use one from 1 to 6"),
         ("missing.py:1:1", "file not found"),
         ("binary.py:1:1", "a binary file"),
-        (".env:1:1", "keys or passwords"),
+        (".env:1:1", "probably a secret file"),
+        (".aws/config:1:1", "probably a secret file"),
         ("folder:1:1", "not a regular file"),
     ],
 )
@@ -86,6 +87,8 @@ def test_invalid_position_is_one_line(target: str, says: str, explain, in_folder
     (in_folder / "a.py").write_text("one\nother\n")
     (in_folder / "binary.py").write_bytes(b"\0\1\2")
     (in_folder / ".env").write_text("A=b\n")
+    (in_folder / ".aws").mkdir()
+    (in_folder / ".aws" / "config").write_text("a = b\n")
     (in_folder / "folder").mkdir()
     out, err = explain(target, code=2)
     assert out == ""

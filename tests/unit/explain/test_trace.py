@@ -14,8 +14,9 @@ from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.explain.trace import EAGERNESS, trace
+from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix
+from tinycopilot.explain.decision import in_words
+from tinycopilot.explain.trace import EAGERNESS, Cut, Decision, trace
 from tinycopilot.masking import MASK
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -168,3 +169,27 @@ def test_scores_of_a_suggestion_multiply_to_its_confidence(network: Network, tok
         scored = asked.log_probs(request, suggestion.text)
         assert math.exp(sum(one.log_p for one in scored)) == pytest.approx(suggestion.confidence, rel=1e-3)
     assert engine.complete(request).suggestion == suggestion
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "obstacle", "verdict"),
+    [
+        ("", 0.9, Obstacle.TOO_SHORT, "Most likely, nothing is missing (90%)."),
+        ("n", 0.9, Obstacle.TOO_SHORT, "“n” is missing there (90%), but that is too short to be worth reading."),
+        ("none", 0.6, Obstacle.NOT_MISSING, "“none” is missing there (60%), but that is not likely enough."),
+        ("f(x", 0.9, Obstacle.UNSAFE, "but that would leave a string or bracket open."),
+        ("none", 0.9, None, "but that may be a secret."),
+        ("none", 0.3, Obstacle.NOT_MISSING, "The text that the model expects does not fit."),
+    ],
+)
+def test_verdict_in_the_middle_of_a_line_says_why_nothing_is_shown(
+    network: Network,
+    tokenizer: SimpleTokenizer,
+    text: str,
+    confidence: float,
+    obstacle: Obstacle | None,
+    verdict: str,
+) -> None:
+    traced = trace(engine_for(network, tokenizer), Request("x = ", "(a)\n", "own.py"))
+    cuts = [Cut(Prefix(text, confidence, 2.0, 0.5, 0.0), obstacle)]
+    assert in_words(traced, Decision(EVERYTHING, cuts, None, None, None)).endswith(verdict)

@@ -158,6 +158,8 @@ async def test_line_ends_are_the_clients(served: Guard) -> None:
     windows = (await ask(served, body=body(PROMPT.replace("\n", "\r\n")))).json["choices"][0]["text"]
     assert windows == unix.replace("\n", "\r\n")
     assert "\n" in unix
+    stopped = await ask(served, body=body(PROMPT.replace("\n", "\r\n"), stop="\r\n"))
+    assert stopped.json["choices"][0]["text"] == unix.partition("\n")[0]
 
 
 async def test_models(served: Guard) -> None:

@@ -243,6 +243,24 @@ def test_failed_write_is_retried(counted: Statistics, path: Path, monkeypatch: p
     assert total(Statistics(path))["answered"] == 2
 
 
+def test_file_that_cannot_be_read_now_is_not_replaced(
+    counted: Statistics, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted.answered("a.py", "", "value", 7.0)
+    counted.save()
+    counted.answered("a.py", "x", "other", 7.0)
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "used by another program")
+
+        patch.setattr(Path, "open", refuse)
+        counted.save()
+        assert total(counted)["answered"] == 1  # the one that is not in the file yet
+    counted.save()
+    assert total(Statistics(path))["answered"] == 2
+
+
 async def test_file_is_written_at_most_once_a_minute(counted: Statistics, path: Path, clock: Clock) -> None:
     counted.answered("a.py", "", "value", 7.0)
     counted.update(lambda _: None)

@@ -136,6 +136,7 @@ def test_failed_save_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (".env", None, "secret file"),
         (".ssh/a.py", None, "secret file"),
         ("huge.py", b"x = 1\n" * 200_000, "too large"),
+        ("a.min.js", b"x = 1;" * 10_000, "too long for play"),
         ("no_folder/a.py", None, "not found"),
         (".", None, "a folder"),
     ],
@@ -154,3 +155,9 @@ def test_endless_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     with pytest.raises(UserError, match="not a regular file"):
         TextFile(tmp_path / "pipe.py")
+
+
+def test_line_end_is_not_joined_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    edited(path, b"a\rb\r\r\n\nc", "a\nb\n\nnew\n\nc")
+    assert TextFile(path).text == "a\nb\n\nnew\n\nc"

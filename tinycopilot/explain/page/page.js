@@ -313,10 +313,8 @@ function mixture() {
   function seen() {
     if (chosen < N - 1 || !data.mixture.seen.length) return [];
     const { n_occurrences: n, seen: places } = data.mixture;
-    return [el('h3', {}, `Where it was seen: ${n === 1 ? 'once' : `${n.toLocaleString('en')} times`}`), el('ul', { className: 'seen mono' }, places.map(([file, line, text, column]) => {
-      const start = Math.max(0, column - 40);
-      return el('li', {}, el('b', {}, `${file || 'this text'}:${line}  `), text.slice(start, column), el('mark', {}, text.slice(column, column + 1) || '⏎'), text.slice(column + 1, column + 40));
-    }))];
+    return [el('h3', {}, `Where it was seen: ${n === 1 ? 'once' : `${n.toLocaleString('en')} times`}`), el('ul', { className: 'seen mono' }, places.map(([file, line, before, character, after]) =>
+      el('li', {}, el('b', {}, `${file || 'this text'}:${line}  `), before, el('mark', {}, character || '⏎'), after)))];
   }
   panels.push(draw);
 }

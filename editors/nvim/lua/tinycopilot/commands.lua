@@ -8,9 +8,13 @@ local function say(message, level) vim.notify(NAME .. ': ' .. message, level) en
 
 local function complain(message) say(message, vim.log.levels.ERROR) end
 
---- Returns the client of the current buffer, or else any running one; reports an error if there is none.
+--- Returns the client of the current buffer, or else of the last used one; reports an error if none is running.
 local function find_client()
-  local client = state.clients(0)[1] or state.clients()[1]
+  local client, last_s = state.clients(0)[1], -1
+  for _, info in ipairs(client and {} or vim.fn.getbufinfo { bufloaded = 1 }) do
+    local other = state.clients(info.bufnr)[1]
+    if other and info.lastused >= last_s then client, last_s = other, info.lastused end
+  end
   if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
   return client
 end
@@ -48,7 +52,9 @@ function commands.status()
   require(NAME).cut = nil
   if not now then
     local filetype = vim.bo.filetype
-    if filetype == '' or state.has_language(0) then return say 'not attached to this buffer' end
+    local is_unnamed = filetype ~= '' and vim.api.nvim_buf_get_name(0) == ''
+    local more = is_unnamed and ': save it first (only one buffer without a name is attached)' or ''
+    if filetype == '' or state.has_language(0) then return say('not attached to this buffer' .. more) end
     return say(('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype))
   end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
@@ -215,7 +221,8 @@ function commands.train(words)
 end
 
 function commands.cancel()
-  local client = find_client()
+  local function trains(each) return state.of(each.id).state == 'training' end
+  local client = vim.iter(state.clients(0)):find(trains) or vim.iter(state.clients()):find(trains) or find_client()
   if not client then return end
   ask(client, 'cancelTraining', nil, function(answer)
     say(answer.cancelled and 'training cancelled; the model is unchanged' or 'no training is running')

@@ -258,6 +258,13 @@ local function make_help_tags()
   if changed_s 'tags' < changed_s 'tinycopilot.txt' then pcall(vim.cmd.helptags, vim.fn.fnameescape(folder)) end
 end
 
+--- Whether another buffer without a name is attached. Neovim gives both the same URI, so their texts would be mixed.
+local function is_second_unnamed(buffer)
+  local function is_other(each) return each ~= buffer and api.nvim_buf_get_name(each) == '' end
+  local function has_other(client) return vim.iter(vim.tbl_keys(client.attached_buffers)):any(is_other) end
+  return api.nvim_buf_get_name(buffer) == '' and vim.iter(state.started()):any(has_other)
+end
+
 --- Starts the plugin. `given` overrides the defaults in options.lua.
 function M.setup(given)
   if vim.fn.has('nvim-0.11') == 0 then return warn 'requires Neovim 0.12 (ghost text) or 0.11 (popup menu)' end
@@ -275,6 +282,9 @@ function M.setup(given)
     before_init = check_response,
     on_error = on_error,
     on_exit = vim.schedule_wrap(restart_after_crash),
+    root_dir = function(buffer, on_dir)
+      if not is_second_unnamed(buffer) then on_dir(nil) end -- nil: found by `root_markers`
+    end,
     root_markers = { '.git', 'pyproject.toml' },
   })
 
