@@ -53,7 +53,7 @@ def take_steps(state: TrainState, n: int, seed: int = 0) -> None:
 def write_pages(folder: Path) -> None:
     """Write running.html, for step 300 of 400, and ended.html."""
     run, state = a_run(folder / "run", n_layers=4, n_heads=4)
-    with Watch(folder / "running.html", folder / "run", state, run, print) as watch:
+    with Watch(folder / "running.html", folder / "run", state, run, print, "resume it") as watch:
         for i in range(3):
             take_steps(state, 100, i + 1)
             watch.on_evaluation(state.log.evaluations[-1])

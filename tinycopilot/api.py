@@ -9,7 +9,7 @@ from pathlib import Path
 from tinycopilot.completion.engine import Engine, Request, Result, Silence, Why
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.extras import require_torch
-from tinycopilot.paths import model_to_load
+from tinycopilot.paths import model_to_load, user_path
 
 __all__ = ["CompleterSettings", "Engine", "Request", "Result", "Silence", "Suggestion", "Why", "load", "train"]
 
@@ -41,7 +41,7 @@ def train(
     from tinycopilot.training.train import run_training  # noqa: PLC0415 (imports PyTorch)
 
     options = TrainOptions(
-        corpus=[str(path) for path in corpus], model_path=str(model_path), minutes=minutes, epochs=epochs, size=size,
-        device=device,
+        corpus=[str(path) for path in corpus], model_path=str(user_path(str(model_path))), minutes=minutes,
+        epochs=epochs, size=size, device=device,
     )  # fmt: skip
     return run_training(options).model

@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
 
     A language server whose client exits without a `shutdown` request returns 1, as LSP specifies.
     """
+    if sys.stderr is None:  # closed before the program started; `print` would write to standard output instead
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (light imports; open until the end)
     words = _convert_old_flags(sys.argv[1:] if argv is None else argv)
     arguments = _parser(server_program).parse_args(words)
     arguments.words = words
@@ -157,10 +159,11 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20; with --without: 5)")
     _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
     about = "start from this model instead of random weights (with --size: widened to that size)"
-    _add(train, "--init", metavar="FILE", help=about)
+    _add(train, "--init", type=_not_empty, metavar="FILE", help=about)
     _add(train, "--resume", action="store_true", help="continue an interrupted run")
     _add(train, "--finish", type=_amount, metavar="M", help="with --resume: finish the run within M minutes")
-    _add(train, "--snapshot", metavar="FILE", help="save the current weights of an unfinished run as a model, and exit")
+    about = "save the current weights of an unfinished run as a model, and exit"
+    _add(train, "--snapshot", type=_not_empty, metavar="FILE", help=about)
     _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
     _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
@@ -171,7 +174,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     )
     _add(train, "--without", choices=PARTS, nargs="+", action="extend", help=about)
     _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
-    _add(train, "--tensorboard", metavar="FOLDER", help="also write TensorBoard event files to this folder")
+    about = "also write TensorBoard event files to this folder"
+    _add(train, "--tensorboard", type=_not_empty, metavar="FOLDER", help=about)
     about = (
         "write an HTML page that shows training progress while the run is active (default: NAME.watch.html, next to "
         "the model)"
@@ -218,7 +222,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = (
         "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages"
     )
-    _add(evaluate, "--list", dest="listing", metavar="FILE", help=about)
+    _add(evaluate, "--list", dest="listing", type=_not_empty, metavar="FILE", help=about)
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     about = "maximum number of characters to replay (default: 20000)"
     _add(evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help=about)
@@ -334,6 +338,13 @@ def _add_eagerness(parser: argparse.ArgumentParser) -> None:
 def _add_files(parser: argparse.ArgumentParser, model: str = OWN_MODEL_HELP) -> None:
     _add(parser, "--model_path", metavar="FILE", help=model)
     _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")
+
+
+def _not_empty(word: str) -> str:
+    """Return a path. An empty one, such as of an unset variable, would be as if the flag were not given."""
+    if not word:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return word
 
 
 def _number(kind: type[float], must_be: str, is_right: Callable[[float], bool]) -> Callable[[str], float]:

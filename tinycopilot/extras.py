@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 from tinycopilot import UserError
+from tinycopilot.process import working_folder
 
 TORCH = "torch>=2.9"
 TORCH_SIZE = "about 200 MB; on Linux, PyPI's build with CUDA is several GB"
@@ -36,6 +37,7 @@ def require_torch(purpose: str) -> None:
     """Import PyTorch. Raises UserError if it is missing or does not load; `purpose`: the feature that needs it."""
     if not has_torch():
         raise MissingTorchError(purpose)
+    working_folder()
     try:
         with _sigint_deferred():
             importlib.import_module("torch")

@@ -27,8 +27,16 @@ class ModelPaths:
     tokenizer: Path
 
     def exist(self) -> bool:
-        """Whether one of the files exists: half a model is an error to report, not to skip."""
-        return self.model.exists() or self.tokenizer.exists()
+        """Whether one of the files exists: half a model is an error to report, not to skip.
+
+        Raises UserError if that is unknown, since the folder is not readable.
+        """
+        try:
+            return self.model.exists() or self.tokenizer.exists()
+        except OSError as error:
+            raise UserError(
+                f"{self.model}: cannot be read ({error.strerror}); check the permissions of its folders"
+            ) from None
 
 
 class Origin(Enum):

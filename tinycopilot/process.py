@@ -1,4 +1,4 @@
-"""A process's memory usage, from /proc; the number of usable cores; a pause in garbage collection during imports."""
+"""A process's memory usage, from /proc; the current folder; usable cores; a pause in garbage collection."""
 
 import contextlib
 import gc
@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tinycopilot import UserError
 
 
 def memory_bytes(field: str = "VmRSS", pid: int | str = "self", file: str = "status") -> int | None:
@@ -19,6 +21,14 @@ def memory_bytes(field: str = "VmRSS", pid: int | str = "self", file: str = "sta
         return None
     found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
+
+
+def working_folder() -> str:
+    """Return the current folder. Raises UserError if it was deleted, in which PyTorch does not load."""
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise UserError("the current folder no longer exists; change to another one") from None
 
 
 def usable_cores() -> int:

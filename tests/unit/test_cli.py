@@ -295,6 +295,12 @@ def test_loop_of_links_is_one_line(words: list[str], in_folder: Path, capsys) ->
         ["play", "--max_lines", "0"],
         ["train", "--seed", "-1"],
         ["generate", "--seed", "1" * 30],
+        *(
+            ["train", "--init", ""],
+            ["train", "--snapshot", ""],
+            ["train", "--tensorboard", ""],
+            ["eval", ".", "--list", ""],
+        ),
         [],
     ],
 )
@@ -343,6 +349,15 @@ def test_closed_standard_input_ends_a_conversation_and_fails_a_server(
     assert "standard input or output is closed" in closed
     assert "needs a terminal" in needs_a_terminal
     assert stopped == "tinycopilot: stopped"
+
+
+def test_closed_standard_error_keeps_standard_output_clean(pair: ModelPaths, capsys, monkeypatch) -> None:
+    """`generate 2>&-` in a shell."""
+    monkeypatch.setattr("sys.stderr", None)
+    assert main(["generate", "x", "--max_new_chars", "3", "--seed", "0", "--model_path", str(pair.model)]) == 0
+    sys.stderr.close()
+    [line] = capsys.readouterr().out.splitlines()
+    assert line[0] == "x"
 
 
 def test_unavailable_device(capsys, pair: ModelPaths) -> None:

@@ -60,3 +60,14 @@ def test_train_extra_is_what_the_message_installs() -> None:
 def test_extension_installs_the_same_torch() -> None:
     source = (ROOT / "editors" / "vscode" / "src" / "install.ts").read_text("utf-8")
     assert f"const TORCH = '{extras.TORCH}';" in source
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder of a process")
+def test_deleted_working_folder_is_reported_before_pytorch_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UserError, match="the current folder no longer exists; change to another one"):
+        extras.require_torch("training")

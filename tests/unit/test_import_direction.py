@@ -29,8 +29,8 @@ HOUSE = {
     "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.page_file": {"tinycopilot.__init__", "tinycopilot.atomic"},
     "tinycopilot.page": {"tinycopilot.__init__", "numpy", "jinja2", "markupsafe"},
-    "tinycopilot.process": set(),
-    "tinycopilot.extras": {"tinycopilot.__init__"},
+    "tinycopilot.process": {"tinycopilot.__init__"},
+    "tinycopilot.extras": {"tinycopilot.__init__", "tinycopilot.process"},
     "tinycopilot.model": {"tinycopilot.__init__", "tinycopilot.atomic", "torch", "numpy"},
     "tinycopilot.training": {
         *(

@@ -148,3 +148,14 @@ def test_workspace_model_precedes_the_users_and_follows_the_given_one(tmp_path: 
     (tmp_path / "link").symlink_to(folder)
     assert workspace_model(str(tmp_path / "link")) == own
     assert workspace_model(str(folder / ".." / "project")) == own
+
+
+def test_model_in_an_unreadable_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `sudo tinycopilot train`; skipping it would use another model without saying so."""
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(UserError, match=r"tiny_gpt\.pth: cannot be read \(Permission denied\); check the permissions"):
+        user_model().exist()

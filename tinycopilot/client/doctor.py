@@ -29,7 +29,7 @@ from tinycopilot.extras import TORCH, TORCH_SIZE
 
 if TYPE_CHECKING:
     from tinycopilot.paths import ModelPaths
-from tinycopilot.process import memory_bytes, usable_cores
+from tinycopilot.process import memory_bytes, usable_cores, working_folder
 
 SHOWN = ("pygls", "lsprotocol")
 """Packages whose versions are always reported."""
@@ -207,8 +207,7 @@ def check_model(
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
-    here = os.getcwd()  # noqa: PTH109
-    elsewhere, why = find_model(model_path, tokenizer_path, workspace=here)
+    elsewhere, why = find_model(model_path, tokenizer_path, workspace=working_folder())
     if why is Origin.WORKSPACE:
         text = f"in an editor that has this folder open: the model adapted to it, {elsewhere.model}"
         yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})

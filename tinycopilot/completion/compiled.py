@@ -36,6 +36,7 @@ from numba.extending import intrinsic, register_jitable
 from tinycopilot.paths import compiled_code_folder
 
 _given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
+config.DISABLE_JIT = 0  # type: ignore[attr-defined]  # these functions compute with addresses, so cannot run as Python
 CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
 """The folder of machine code; None: no folder is writable and the user's own."""
 

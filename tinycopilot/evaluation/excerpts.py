@@ -67,7 +67,7 @@ def from_list(path: Path, folder: Path, workspace: Path | None) -> list[Excerpt]
         excerpts = [_listed(entry, folder, workspace) for entry in json.loads(path.read_text("utf-8"))]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UserError(
             f"{path}: not a list of files with first, last and sha256 ({error}); see heldout.json"
         ) from None

@@ -10,6 +10,7 @@ import random
 import re
 import time
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +92,13 @@ def gaps(text: str, first: int, last: int, dice: random.Random) -> Iterator[Gap]
     """Sample gaps in text[first:last] with a word after them on the same line. Invalid Python has none."""
     try:
         found = {**_expressions(text), "rest before a comment": _before_comments(text, dice)}
-    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ):  # MemoryError: nested too deeply
         return
     for kind in KINDS:
         fitting = [
@@ -122,8 +129,11 @@ def _expressions(text: str) -> dict[str, list[tuple[int, int]]]:
         start, end = (starts[n - 1] + _n_chars(text[starts[n - 1] :], column) for n, column in ends)
         return start, end
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escape sequences in the user's code
+        tree = ast.parse(text)
     found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found["argument"] += [span(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))]
         if isinstance(node, ast.Name):

@@ -42,6 +42,8 @@ def _is_file_name(word: str) -> bool:
     """Whether a word is, or looks like, a file name: `a.py`, `src/a`; not `x[1` in the text `x[1:2:3`."""
     try:
         return user_path(word).exists() or re.fullmatch(r"[\w.~/\\:-]*(\.\w+|/[\w.-]+)", word) is not None
+    except PermissionError:  # in a folder that is not readable
+        return True
     except (OSError, ValueError):  # too long, or with a null character
         return False
 

@@ -95,7 +95,12 @@ def dist_context(device_type: str) -> Iterator[DistContext]:
     world_size, rank, local_rank = map(int, variables)
     if device_type == "cuda":
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
+    try:
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
+    except ValueError as error:
+        raise UserError(
+            f"WORLD_SIZE is set, but torchrun's other variables are not valid ({error}); use torchrun, or unset it"
+        ) from None
     try:
         yield DistContext(rank, world_size, local_rank)
         dist.barrier()

@@ -40,6 +40,8 @@ from tinycopilot.training.time_budget import finish_within
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
+MAX_AMOUNT = 1e9
+"""Limit of epochs and minutes, as on the command line."""
 MIN_ADAPT_CHARS = 20_000
 """Minimum number of characters to train an existing model on."""
 
@@ -97,8 +99,20 @@ class TrainOptions:
         flags += ["--watch"] if self.watch is not None else []
         return flags + ([_from_anywhere(self.watch)] if self.watch else [])
 
+    def _check_values(self) -> None:
+        """Raise UserError for values that the command line's parser rejects; the Python API has no parser."""
+        if self.corpus is not None and not self.corpus:
+            raise UserError("the corpus is an empty list; give files or folders")
+        if self.size is not None and self.size not in SIZES:
+            raise UserError(f"size must be {', '.join(SIZES)}, not {self.size!r}")
+        for name in ("epochs", "minutes", "finish"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < MAX_AMOUNT:
+                raise UserError(f"{name} must be a number above 0, not {value}")
+
     def flags(self) -> dict[str, Any]:
         """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
+        self._check_values()
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:

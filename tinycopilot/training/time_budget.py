@@ -91,6 +91,6 @@ def finish_within(
     one_step = max(stage.batch * stage.window for stage in schedule.stages)
     n_chars = log.n_chars + max(one_step, seconds * STEPS_SHARE * chars_per_s)
     shorter = Schedule.over(n_chars, schedule.stages, reestimated_at=log.n_steps)
-    multiplier = lr_multiplier(log.n_steps, log.n_chars / schedule.n_chars, config.decay_share, config.warm_up_steps)
+    multiplier = lr_multiplier(log.n_steps, log.n_chars / schedule.n_chars, config.decay_share, warm_up_steps=0)
     share_left = 1 - log.n_chars / shorter.n_chars
     return shorter, dataclasses.replace(config, decay_share=share_left / max(multiplier, 1e-6))

@@ -149,7 +149,8 @@ def run_training(options: TrainOptions) -> ModelPaths:
         state = new_train_state(run, device, dist, snapshot)
         checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
         if page and dist.is_main:
-            observers.append(stack.enter_context(Watch(page, folder, state, run, console.print)))
+            resume = resume_command(paths, options.unstored_flags())
+            observers.append(stack.enter_context(Watch(page, folder, state, run, console.print, resume)))
         reporter.start(run.schedule, state.log.n_chars)
         saved = SavedModel(paths, is_in_use=True)
         with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):

@@ -77,6 +77,12 @@ def test_unwritable_folder_recompiles_each_time(program: Path, cache: Path) -> N
     assert run(program, cache, HOME="/dev/null", XDG_CACHE_HOME="/dev/null/cache")[0] == 8
 
 
+def test_code_is_compiled_even_if_the_environment_disables_numba(program: Path, cache: Path) -> None:
+    """Developers set this variable to debug their own code; compiled functions cannot run as Python."""
+    assert run(program, cache, NUMBA_DISABLE_JIT="1") == [8, 0]
+    assert run(program, cache, NUMBA_DISABLE_JIT="1") == [8, 1]
+
+
 class Bomb:
     """Would run code when unpickled."""
 

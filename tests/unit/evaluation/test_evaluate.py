@@ -72,6 +72,7 @@ def test_list_ranges_are_used(files: list[str], tmp_path: Path, capsys: pytest.C
         ({"sha256": "0" * 64}, "differs from the listed file"),
         ({"file": "gone.py"}, "gone.py: cannot be read"),
         ({"first": None}, "not a list of files"),
+        ({"last": float("inf")}, "not a list of files"),
         ({"last": 10**9}, "has no characters 20 to 1000000000"),
         ({"first": -1}, "has no characters -1 to 50"),
     ],

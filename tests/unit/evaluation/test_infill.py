@@ -48,9 +48,14 @@ def test_gaps_are_inside_the_excerpt_and_few() -> None:
     assert sum(gap.kind == "argument" for gap in found) == N_PER_KIND
 
 
-@pytest.mark.parametrize("text", ["", "def f(:\n", "x = 'a\n", "\0", "(" * 500])
+@pytest.mark.parametrize("text", ["", "def f(:\n", "x = 'a\n", "\0", "(" * 500, "-" * 20_000 + "1"])
 def test_invalid_python_has_no_gaps(text: str) -> None:
     assert list(gaps(text, 0, len(text), random.Random(1))) == []
+
+
+def test_code_with_invalid_escape_sequences_has_gaps() -> None:
+    text = r'pattern = compile("\d+", flags)  # digits' + "\n"  # a SyntaxWarning, or older, a DeprecationWarning
+    assert any(gap.kind == "argument" for gap in gaps(text, 0, len(text), random.Random(1)))
 
 
 @pytest.fixture

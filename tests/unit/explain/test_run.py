@@ -134,3 +134,12 @@ def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     assert found == [(name_of(c), f"{100 * p:.1f}") for c, p in rows]
     weights = [f"{w:.2f}" for w in traced.mixture.weights(prediction)]
     assert re.findall(r"weight ([\d.]+)", out) == weights
+
+
+def test_position_in_a_file_of_an_unreadable_folder_is_not_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(PermissionError):  # cli.main prints it
+        read_target("closed/a.py:1:1", None)

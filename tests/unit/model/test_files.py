@@ -182,6 +182,15 @@ def test_unreadable_file(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> N
         load_pair(pair.model, pair.tokenizer)
 
 
+def test_file_in_an_unreadable_folder(pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ModelFileError, match=r"cannot be read \(Permission denied\); check the path"):
+        load_pair(pair.model, pair.tokenizer)
+
+
 @pytest.mark.slow
 def test_saving_is_all_or_nothing(pair: ModelPaths, training_python: Sequence[str]) -> None:
     """A real write that fails half-way; a file size limit stands for a full disk."""

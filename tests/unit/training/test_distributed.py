@@ -185,3 +185,14 @@ def test_single_process_has_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _refuse() -> None:
     raise UserError("no")
+
+
+def test_variables_without_an_address_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with (
+        pytest.raises(UserError, match=r"MASTER_ADDR expected, but not set.*use torchrun, or unset it"),
+        dist_context("cpu"),
+    ):
+        pass

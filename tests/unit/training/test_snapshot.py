@@ -137,6 +137,18 @@ def test_finished_run_decays_to_zero(step: int) -> None:
     assert rates[-1] == pytest.approx(rates[0] * 800 / shorter.n_chars / share_left, rel=0.01)  # one step before zero
 
 
+def test_finishing_during_warm_up_starts_from_the_full_rate() -> None:
+    """The warm-up continues by itself; if the decay started from its rate, the rest would be trained far too slowly."""
+    schedule, config = Schedule.over(800_000, (Stage(8, 100),)), TrainConfig()
+    shorter, finishing = finish_within(100.0, schedule, config, log_at(10, schedule, 1000.0))
+    rates = [
+        lr_multiplier(i, shorter.at(i)[2], finishing.decay_share, config.warm_up_steps)
+        for i in range(10, shorter.n_steps)
+    ]
+    assert rates[0] == pytest.approx(11 / 50)
+    assert max(rates) > 0.6
+
+
 def test_finish_ends_the_run_early(stopped: Path) -> None:
     whole = load_run(stopped.parent / ".m.pth.run")[0].schedule.n_steps
     run_training(TrainOptions(resume=True, finish=1e-6, model_path=str(stopped), device="cpu"))

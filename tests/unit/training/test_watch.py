@@ -214,13 +214,13 @@ def test_page_is_at_most_2_mb(tmp_path: Path) -> None:
     state.log.intervals = [LogInterval(i, i, float(i), float(b), 1.0) for i, b in enumerate(bits, 1)]
     state.log.evaluations = [Evaluation(i, i, float(i), 2.0, "x") for i in range(1, 3000, 30)]
     inputs = fixed_inputs(run.corpus.held_out, is_python=True)
-    html = render(steps, inputs, run, state, SCHEDULE, share=0.01, is_running=True)
+    html = render(steps, inputs, run, state, SCHEDULE, share=0.01)
     assert len(html.encode()) <= 2_000_000
 
 
 def test_steps_are_recorded_as_often_as_their_cost_allows(tmp_path: Path) -> None:
     run, state = a_run(tmp_path / "run")
-    with Watch(tmp_path / "w.html", tmp_path / "run", state, run, print) as watch:
+    with Watch(tmp_path / "w.html", tmp_path / "run", state, run, print, "resume it") as watch:
         take_steps(state, 20)
         state.log.seconds = 0.9 * watch._spent_s / MAX_SHARE
         watch.on_interval(state.log.intervals[-1])
@@ -240,7 +240,7 @@ def test_steps_are_recorded_as_often_as_their_cost_allows(tmp_path: Path) -> Non
 def test_unwritable_page_is_reported_once(tmp_path: Path) -> None:
     run, state = a_run(tmp_path / "run")
     said = list[str]()
-    with Watch(tmp_path / "gone" / "w.html", tmp_path / "run", state, run, said.append) as watch:
+    with Watch(tmp_path / "gone" / "w.html", tmp_path / "run", state, run, said.append, "resume it") as watch:
         take_steps(state, 20)
         watch.on_evaluation(state.log.evaluations[-1])
     assert len(said) == 1
@@ -280,7 +280,8 @@ def test_interrupted_run_continues_its_page_and_ends_like_an_unwatched_one(
     assert not page.exists()
     with stopped_after(60, KeyboardInterrupt):
         run_training(request("watched.pth", watch=""))
-    assert "tinycopilot train --resume --watch continues it" in page.read_text("utf-8")
+    command = f"tinycopilot train --resume --model_path {tmp_path / 'watched.pth'} --device cpu --watch"
+    assert f"Resume it with: {command}" in page.read_text("utf-8")
     assert steps_of(page)[0] == 0
     assert data_of(page)["is_running"] is False
     assert capsys.readouterr().err.rstrip().endswith("--watch")

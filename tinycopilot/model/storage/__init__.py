@@ -22,8 +22,12 @@ class ModelFileError(UserError):
 
 
 def require_file(path: Path, kind: str) -> None:
-    """Raise ModelFileError if `path` is not a file."""
-    if not path.is_file():
+    """Raise ModelFileError if `path` is not a file, or if that is unknown, since its folder is not readable."""
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    if not is_file:
         raise ModelFileError(f"{path}: no {kind} file here; {RETRAIN}")
 
 

@@ -41,10 +41,12 @@ class Watch(Observer):
     The page reloads itself while training runs; the one that is written on exit does not.
     """
 
-    def __init__(self, path: Path, folder: Path, state: TrainState, run: Run, say: Callable[[str], None]) -> None:
-        """`folder`: the run folder; the history stored there is continued."""
+    def __init__(
+        self, path: Path, folder: Path, state: TrainState, run: Run, say: Callable[[str], None], resume: str
+    ) -> None:
+        """`folder`: the run folder, whose stored history is continued. `resume`: the command that resumes the run."""
         self._path, self._folder, self._state, self._run, self._say = path, folder, state, run, say
-        self._schedule = run.schedule
+        self._resume, self._schedule = resume, run.schedule
         self._inputs = fixed_inputs(run.corpus.held_out, is_python=".py" in run.flags["ext"])
         self._steps = load_history(folder, state.log.n_steps)
         self._first_s = state.log.seconds
@@ -88,7 +90,7 @@ class Watch(Observer):
         seconds = self._state.log.seconds - self._first_s
         html = render(
             self._steps, self._inputs, self._run, self._state, self._schedule,
-            share=self._spent_s / seconds if seconds else 0.0, is_running=is_running,
+            share=self._spent_s / seconds if seconds else 0.0, resume="" if is_running else self._resume,
         )  # fmt: skip
         try:
             with atomic_write(self._path, is_private=False) as file:

@@ -70,16 +70,20 @@ PANELS: Final = (
 
 def render(
     steps: Sequence[WatchedStep], inputs: FixedInputs, run: Run, state: TrainState, schedule: Schedule, *,
-    share: float, is_running: bool,
+    share: float, resume: str = "",
 ) -> str:  # fmt: skip
-    """Return the page as HTML; all text from outside is escaped. `share`: share of training time spent on the page."""
+    """Return the page as HTML; all text from outside is escaped. `share`: share of training time spent on the page.
+
+    `resume`: the command that resumes the run if it was stopped; empty while it is active.
+    """
+    is_running = not resume
     text = attended_text(state.model, inputs)
     return render_page(
         Path(__file__).parent,
         styles=STYLES,
         panels=PANELS,
         corpus=visible(run.corpus.label),
-        status=_status(state.log, schedule, is_running=is_running),
+        status=_status(state.log, schedule, resume),
         figures=_figures(state.log, share),
         is_running=is_running,
         reload_s=RELOAD_S,
@@ -96,15 +100,15 @@ def render(
     )
 
 
-def _status(log: TrainLog, schedule: Schedule, *, is_running: bool) -> str:
+def _status(log: TrainLog, schedule: Schedule, resume: str) -> str:
     at = f"step {log.n_steps:,} of {schedule.n_steps:,}"
     if log.n_steps >= schedule.n_steps:
         return f"Training ended after {log.n_steps:,} steps."
     share = log.n_steps / schedule.n_steps
     now = time.strftime("%H:%M:%S")
-    if is_running:
+    if not resume:
         return f"Training: {at} ({share:.0%}). This page is from {now}."
-    return f"Training was stopped at {at} ({share:.0%}); tinycopilot train --resume --watch continues it."
+    return f"Training was stopped at {at} ({share:.0%}). Resume it with: {visible(resume)}"
 
 
 def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
