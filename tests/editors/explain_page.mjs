@@ -5,11 +5,12 @@
 //
 // TINYCOPILOT is the program. playwright-core and axe-core are found as in vscode_page.mjs. SCREENSHOT.png is a picture of
 // the explain page to write. (docs/explain.png is such a picture, reduced to 200 colours.)
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { assertAccessible } from './axe.mjs';
 import { assertEqual, startBrowser } from './vscode_page.mjs';
 
@@ -21,10 +22,14 @@ const OTHER = 'import argparse\n\n\ndef parse():\n    parser = argparse.Argument
 const TEXT = 'import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg';
 const folder = mkdtempSync(join(tmpdir(), 'explain-'));
 
+const run = promisify(execFile);
+
 /** Writes the explain page for `text`, and returns its path. */
-function writePage(name, text, ...words) {
+async function writePage(name, text) {
   const file = join(folder, name);
-  execFileSync(program, ['explain', '-', '--html', file, '--workspace', folder, ...words], { input: text, stdio: ['pipe', 'ignore', 'ignore'] });
+  const running = run(program, ['explain', '-', '--html', file, '--workspace', folder]);
+  running.child.stdin.end(text);
+  await running;
   return file;
 }
 
@@ -105,8 +110,8 @@ async function testLayouts(browser, file) {
   await page.close();
 }
 
-async function testEscaping(browser, file, text) {
-  const { page, problems } = await open(browser, file);
+async function testEscaping(browser, name, text) {
+  const { page, problems } = await open(browser, await writePage(`${name}.html`, text));
   assertEqual('the title', (await page.title()).startsWith('How this suggestion'), true);
   assertEqual('scripts', await page.locator('script').count(), 2);
   assertEqual('images', await page.locator('img').count(), 0);
@@ -148,28 +153,29 @@ async function testWatchPage(browser, folder) {
 }
 
 /** Writes pages of `train --watch` without a training run; returns false if the program's Python has no PyTorch. */
-function writeWatchPages() {
+async function writeWatchPages() {
   const python = join(dirname(program), 'python'), script = fileURLToPath(new URL('../watched.py', import.meta.url));
   try {
-    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' });
+    await run(python, ['-c', 'import torch']);
   } catch {
     console.log('PyTorch is not installed: the page of train --watch is not checked');
     return false;
   }
-  execFileSync(python, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'] });
+  await run(python, [script, folder]);
   return true;
 }
 
 const browser = await startBrowser();
 try {
   writeFileSync(join(folder, 'other.py'), OTHER);
-  const normal = writePage('normal.html', TEXT);
-  await testKeyboardAndControls(browser, normal);
-  await testLayouts(browser, normal);
-  for (const [name, text] of Object.entries({ hostile: HOSTILE, empty: '', one: 'a', unseen: '\u2603\u{1f600}\ud55c' })) await testEscaping(browser, writePage(`${name}.html`, text), text);
-  if (writeWatchPages()) {
-    await testWatchPage(browser, folder);
-    await testLayouts(browser, join(folder, 'ended.html'));
+  const watchPages = writeWatchPages();  // while the others are tested
+  const normal = await writePage('normal.html', TEXT);
+  await Promise.all([
+    testKeyboardAndControls(browser, normal).then(() => testLayouts(browser, normal)),
+    ...Object.entries({ hostile: HOSTILE, empty: '', one: 'a', unseen: '\u2603\u{1f600}\ud55c' }).map(([name, text]) => testEscaping(browser, name, text)),
+  ]);
+  if (await watchPages) {
+    await Promise.all([testWatchPage(browser, folder), testLayouts(browser, join(folder, 'ended.html'))]);
   }
   if (screenshot) {
     const { page } = await open(browser, normal, { viewport: { width: 1100, height: 960 } });
