@@ -8,6 +8,7 @@ outside of JavaScript.
 """
 
 import re
+from collections.abc import Sequence
 from enum import Flag
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -42,6 +43,7 @@ _LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
 _ENDS_LINE = "\r\n"
 _LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
+_LINE_END = re.compile(r"[\r\n]")
 
 
 class Fault(Flag):
@@ -68,6 +70,11 @@ class Frame(NamedTuple):
     """Form of the string; for a replacement field or format specification, of the string that contains it."""
 
 
+def innermost(frames: Sequence[Frame]) -> Frame:
+    """The innermost of the open frames; outside of all frames, code is as in a bracket that nothing closes."""
+    return frames[-1] if frames else Frame("bracket", "")
+
+
 class State(NamedTuple):
     """The lexical state at the end of a text."""
 
@@ -89,7 +96,7 @@ class State(NamedTuple):
     @property
     def context(self) -> Context:
         """The kind of the innermost frame; a replacement field is code. For states without a tail."""
-        kind = self.frames[-1].kind if self.frames else "bracket"
+        kind = innermost(self.frames).kind
         return "comment" if kind == "comment" else "string" if kind in ("string", "spec") else "code"
 
 
@@ -151,7 +158,7 @@ class _Scanner:
     def run(self) -> State:
         at, n = 0, len(self.text)
         while at < n:
-            kind = self.frames[-1].kind if self.frames else "bracket"
+            kind = innermost(self.frames).kind
             if kind == "string":
                 after = self._in_string(at)
             elif kind == "comment":
@@ -164,8 +171,7 @@ class _Scanner:
                 at = ~after
                 break
             at = after
-        recent = (self.recent + self.text[max(0, at - N_RECENT) : at])[-N_RECENT:]
-        return State(tuple(self.frames), self.text[at:], recent, self.n_kept, self.faults)
+        return State(tuple(self.frames), self.text[at:], self._before(at), self.n_kept, self.faults)
 
     def _pop(self) -> Frame:
         frame = self.frames.pop()
@@ -186,9 +192,8 @@ class _Scanner:
         return len(self.text)
 
     def _in_code(self, at: int) -> int:
-        text, syntax, top = self.text, self.syntax, self.frames[-1] if self.frames else None
-        is_field = top is not None and top.kind == "field"
-        found = (syntax.field_code if is_field else syntax.code).search(text, at)
+        text, syntax = self.text, self.syntax
+        found = (syntax.field_code if innermost(self.frames).kind == "field" else syntax.code).search(text, at)
         if found is None:
             return self._nothing_more(at, syntax.partial)
         start, end, token = found.start(), found.end(), found[0]
@@ -203,8 +208,7 @@ class _Scanner:
         elif token == "\\":
             return self._continue_line(start)
         elif token == ":":
-            assert top is not None
-            self.frames[-1] = Frame("spec", "}", top.form)
+            self.frames[-1] = Frame("spec", "}", self.frames[-1].form)
         elif token in syntax.comments:
             if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
                 self.frames.append(Frame("comment", syntax.comments[token]))
@@ -220,7 +224,7 @@ class _Scanner:
 
     def _close(self, bracket: str, at: int) -> None:
         """Close the frame of `bracket`, or the nearest bracket that it may match."""
-        if self.frames and self.frames[-1].closer == bracket:
+        if innermost(self.frames).closer == bracket:
             frame = self._pop()
             is_empty = self._before(at).rstrip().endswith("{")
             if frame.kind == "field" and self.syntax.is_python and is_empty:
@@ -241,13 +245,12 @@ class _Scanner:
 
         They were left open by mistake; otherwise all code below would count as inside them.
         """
-        top = self.frames[-1] if self.frames else None
-        if top is None or not self.syntax.is_python:
+        if not self.frames or not self.syntax.is_python:
             return end
         if not self.is_final and _LINE_BEGUN.fullmatch(self.text, end):
             return ~at
         if _STATEMENT.match(self.text, end):
-            while self.frames and not (self.frames[-1].form and self.frames[-1].form.is_multiline):
+            while self.frames and not ((form := self.frames[-1].form) and form.is_multiline):
                 self._pop()
                 self.faults |= Fault.UNCLOSED_BRACKET
         return end
@@ -341,6 +344,3 @@ class _Scanner:
             return self._nothing_more(at, frozenset(closer[:n] for n in range(1, len(closer))))
         self._pop()
         return end + len(closer)
-
-
-_LINE_END = re.compile(r"[\r\n]")
