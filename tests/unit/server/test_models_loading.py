@@ -87,7 +87,7 @@ async def loading(settings: Settings) -> AsyncIterator[Loading]:
 
 
 async def says(loading: Loading, before: str = BEFORE) -> str:
-    suggestion = await loading.server.completer.suggest(before, Request(before, "", "a.py"))
+    suggestion = await loading.server.completer.suggest(Request(before, "", "a.py"))
     return suggestion.text if suggestion else ""
 
 
