@@ -164,7 +164,8 @@ class Document:
         """`name`: the path with links resolved, or the URI if there is none. `opened_as`: the path as the editor gave
         it. `language`: LSP's language identifier. `encoding`: that of positions. `tops`: the workspace's folders."""
         self.version = version
-        self.name = name
+        self.name = self.index_name = name
+        """`index_name`: the name under which it is indexed."""
         self.opened_as = opened_as or name
         self.language = language
         self.seen_version: object = None
@@ -180,11 +181,6 @@ class Document:
         self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
         self.n_chars = len(text)
         """Length of the text in characters."""
-
-    @property
-    def index_name(self) -> str:
-        """The name under which it is indexed."""
-        return self.name
 
     @property
     def is_secret(self) -> bool:

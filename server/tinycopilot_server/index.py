@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
@@ -42,17 +41,13 @@ log = logging.getLogger(__name__)
 class LearnedWeights:
     """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
 
-    def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
-        """Without a path, nothing is saved."""
-        self.path, self._digest = path, tokenizer_digest
+    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
+        """`folder`: the workspace; without one, nothing is saved."""
+        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
+        self._digest = tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
         self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
-
-    @classmethod
-    def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
-        """Return the weights of the workspace `folder`; None: no workspace is open."""
-        return cls(mixture_weights_path(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
     def is_due(self) -> bool:
@@ -153,11 +148,11 @@ class Index:
         """Delete the saved weights, also those being written. Runs in the engine's thread."""
         self.learned.delete()
         if not self.is_forgotten:
-            self.learned = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
+            self.learned = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
 
     def _learn_here(self, engine: "Engine") -> None:
         """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
-        new = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
+        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
         if self.is_forgotten or new.path == self.learned.path:
             return
         if not self.learned.is_saved:
@@ -299,7 +294,7 @@ class Index:
 
     def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
         """Load the weights of the workspace `folder` into a new engine. Call it in the thread that loads the engine."""
-        learned = LearnedWeights.of(folder, engine.tokenizer.digest)
+        learned = LearnedWeights(folder, engine.tokenizer.digest)
         if self.max_chars:
             learned.restore(engine)
         return learned

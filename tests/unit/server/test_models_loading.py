@@ -118,7 +118,7 @@ async def test_weights_are_those_of_a_folder_opened_while_loading(loading: Loadi
     loading.open_folder(second)
     await asyncio.wrap_future(loading.index.take_over(engine, learned))
     here = loading.server.session.folders.main
-    assert loading.index.learned.path == LearnedWeights.of(here, engine.tokenizer.digest).path != learned.path
+    assert loading.index.learned.path == LearnedWeights(here, engine.tokenizer.digest).path != learned.path
 
 
 async def test_other_alphabet_starts_an_empty_ngram_model(
