@@ -57,7 +57,6 @@ HOUSE = {
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
         "torch",  # doctor asks it which devices can train
-        "rich",  # adapt trains, with console output
     },
     "tinycopilot.tui": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),

@@ -29,11 +29,11 @@ from tinycopilot.training.device import choose_device, device_label
 from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
-from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.observer import ObserverList
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.terminal_progress import TerminalProgress
-from tinycopilot.training.threads import ThreadTuner
+from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
+from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.train import EVAL_CHARS, train
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, Size, TrainConfig
 from tinycopilot.training.train_state import TrainState
@@ -167,7 +167,7 @@ def run_ablation(
     check_parts(parts, vars(options))
     without = sorted(set(parts) - {NOTHING}, key=list(PARTS).index)
     device, flags = choose_device(options.device), options.flags()
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = stderr_console()
     for part in without:
         console.print(f"without {part}: {PARTS[part]}")
     with terminations_as_interrupt(), tempfile.TemporaryDirectory(prefix="tinycopilot-") as folder:
@@ -207,9 +207,8 @@ def train_ablated(
 
     eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
     with TerminalProgress(console, schedule.n_chars) as progress:
-        observers: list[Observer] = [progress, *([ThreadTuner()] if device.type == "cpu" else [])]
         loader = BatchLoader(corpus.train, tokenizer, device, seed)
-        train(state, schedule, loader, evaluate, eval_steps, ObserverList(observers))
+        train(state, schedule, loader, evaluate, eval_steps, ObserverList([progress, *thread_tuners(device)]))
     log, model = state.log, state.result()
     best = min(log.evaluations, key=lambda evaluation: evaluation.bits)
     return AblationResult(
