@@ -49,7 +49,7 @@ def networks(config: GPTConfig, seed: int = 0) -> tuple[TinyGPT, Network]:
         model.embedding.weight *= config.d_model**0.5
         model.head.weight *= 3
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-    return model, Network.from_weights(config, weights, int8=False)
+    return model, Network(config, weights, int8=False)
 
 
 def random_ids(config: GPTConfig, n: int, seed: int) -> list[int]:
@@ -196,7 +196,7 @@ def test_int8_equals_the_definition_of_rounded_weights(config: GPTConfig, seed: 
     """Each row rounded to 255 steps by PyTorch; the rest of the arithmetic is the same."""
     model, _ = networks(config, seed)
     weights = {name: weight.numpy().copy() for name, weight in model.state_dict().items()}
-    network = Network.from_weights(config, weights, int8=True)
+    network = Network(config, weights, int8=True)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim == 2 and "taps" not in name and "embedding" not in name:
