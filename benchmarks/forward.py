@@ -67,7 +67,7 @@ def passes(model: TinyGPT, n_new: int) -> list[Callable[[], object]]:
 
     @torch.inference_mode()
     def eager() -> object:
-        torch_cache.truncate(N_READ)
+        torch_cache.length = N_READ
         return model(new, torch_cache)
 
     def compiled(network: Network) -> Callable[[], object]:
