@@ -13,7 +13,7 @@ from enum import Flag
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, python_form, syntax_of
+from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, prefixes, python_form, syntax_of
 
 Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
@@ -318,7 +318,7 @@ class _Scanner:
         assert form is not None
         found = form.in_spec.search(self.text, at)
         if found is None:
-            return self._nothing_more(at, form.partial_closers)
+            return self._nothing_more(at, prefixes((form.closer,)))
         start, end, token = found.start(), found.end(), found[0]
         if token == "{":
             self.frames.append(Frame("field", "}", form))
@@ -341,6 +341,6 @@ class _Scanner:
             return found.start()
         end = self.text.find(closer, at)
         if end < 0:
-            return self._nothing_more(at, frozenset(closer[:n] for n in range(1, len(closer))))
+            return self._nothing_more(at, prefixes((closer,)))
         self._pop()
         return end + len(closer)
