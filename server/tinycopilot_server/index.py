@@ -292,40 +292,32 @@ class Index:
         if self.learned.is_due:
             self.indexer.submit(self.learned.saving(engine))
 
-    def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
-        """Load the weights of the workspace `folder` into a new engine. Call it in the thread that loads the engine."""
-        learned = LearnedWeights(folder, engine.tokenizer.digest)
-        if self.max_chars:
-            learned.restore(engine)
-        return learned
-
-    def take_over(self, engine: "Engine", learned: LearnedWeights) -> "Future[bool]":
+    def take_over(self, engine: "Engine") -> "Future[bool]":
         """Use a new engine from now on; the result tells whether it took over the previous engine's n-gram model.
 
         If not (there was none, or its alphabet differs), its n-gram model is empty. Runs in the indexer's thread, so
         that no scan starts with one model and ends with another.
         """
-        return self.indexer.submit(partial(self._take_over, engine, learned))
+        return self.indexer.submit(partial(self._take_over, engine))
 
-    def _take_over(self, engine: "Engine", learned: LearnedWeights) -> bool:
+    def _take_over(self, engine: "Engine") -> bool:
         """Replace the engine and the index file. Runs in the indexer's thread."""
-        is_continued = self._scheduler.submit(partial(self._replace, engine, learned)).result()
+        is_continued = self._scheduler.submit(partial(self._replace, engine)).result()
         if not is_continued:
             self.indexer.forget()
             self._use_file(engine)
         return is_continued
 
-    def _replace(self, engine: "Engine", learned: LearnedWeights) -> bool:
-        """Replace the engine and its weights. Runs in the engine's thread."""
+    def _replace(self, engine: "Engine") -> bool:
+        """Replace the engine, and its weights unless they are continued. Runs in the engine's thread."""
         old = self._scheduler.engine
         continued = old.continued_by(engine) if old is not None else None
-        if continued is not None:
-            learned.is_saved = self.learned.is_saved
-        elif old is not None and not self.learned.is_saved:
-            self.indexer.submit(self.learned.saving(old))
-        self.learned = learned
+        if continued is None:
+            if old is not None and not self.learned.is_saved:
+                self.indexer.submit(self.learned.saving(old))
+            self.learned = LearnedWeights()
         self._scheduler.use(continued or engine)
-        self._learn_here(continued or engine)  # the folders may have changed since `learned` was loaded
+        self._learn_here(continued or engine)
         return continued is not None
 
     # Forgetting
