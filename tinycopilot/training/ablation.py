@@ -160,11 +160,8 @@ def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
         raise UserError(f"--without trains a short run and saves nothing; leave out {', '.join(unfit)}")
 
 
-def run_ablation(
-    options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]
-) -> AblationResult:
-    """The `train --without` command: train, measure, print a table or JSON. Raises UserError."""
-    check_parts(parts, vars(options))
+def run_ablation(options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]) -> None:
+    """The `train --without` command, after `check_parts`: train, measure, print a table or JSON. Raises UserError."""
     without = sorted(set(parts) - {NOTHING}, key=list(PARTS).index)
     device, flags = choose_device(options.device), options.flags()
     console = stderr_console()
@@ -178,7 +175,6 @@ def run_ablation(
         result = train_ablated(corpus, without, size, options.epochs or EPOCHS, flags["seed"], device, console)
     console.print(f"trained in {result.seconds:.0f} s, and measured; the network is not saved")
     answer(json.dumps(result.to_json()) if as_json else result.table())
-    return result
 
 
 def train_ablated(
