@@ -156,8 +156,8 @@ class Insertion:
 
     def _lengthens_quotes(self, character: str) -> bool:
         """Whether a partial accept may end at a quote directly before the three that close the string."""
-        base = self._base()
-        return base.kind == "string" and base.closer == 3 * character and self._line.startswith(base.closer)
+        quotes = 3 * character
+        return self._line.startswith(quotes) and self._base().closer == quotes and self._base().kind == "string"
 
     def _begins_conversion(self, character: str) -> bool:
         """Whether a partial accept may end before the letter of `{x!r}`, in a replacement field that `after` closes."""
@@ -186,14 +186,13 @@ class Insertion:
 
     def _closes_in_text(self, character: str) -> bool:
         """Whether the character closes a bracket in a string or comment, where editors auto-close, too."""
-        if self._base().kind not in ("string", "comment"):
+        if character not in "()[]{}" or self._base().kind not in ("string", "comment"):
             return False
         if character in BRACKETS:
             self._text_brackets[BRACKETS[character]] += 1
-        elif character in self._text_brackets:
-            self._text_brackets[character] -= 1
-            return self._text_brackets[character] < 0 and self._line[:1] == character
-        return False
+            return False
+        self._text_brackets[character] -= 1
+        return self._text_brackets[character] < 0 and self._line[:1] == character
 
 
 @lru_cache(maxsize=64)

@@ -70,9 +70,12 @@ class Frame(NamedTuple):
     """Form of the string; for a replacement field or format specification, of the string that contains it."""
 
 
+_TOP: Final = Frame("bracket", "")
+
+
 def innermost(frames: Sequence[Frame]) -> Frame:
     """The innermost of the open frames; outside of all frames, code is as in a bracket that nothing closes."""
-    return frames[-1] if frames else Frame("bracket", "")
+    return frames[-1] if frames else _TOP
 
 
 class State(NamedTuple):
