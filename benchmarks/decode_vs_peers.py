@@ -63,7 +63,7 @@ class Race:
         self.model, self.tokenizer = model, tokenizer
         self.missing = dict[str, str]()
         weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-        self.network = Network.from_weights(model.config, weights, int8=False)
+        self.network = Network(model.config, weights, int8=False)
         self.alone, self.predictor = Predictor(tokenizer.alphabet), Predictor(tokenizer.alphabet)
         index_stdlib(self.predictor.ngrams, WORKSPACE_CHARS)
         for name, text in texts.items():

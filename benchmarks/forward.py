@@ -67,7 +67,7 @@ def passes(model: TinyGPT, n_new: int) -> list[Callable[[], object]]:
 
     @torch.inference_mode()
     def eager() -> object:
-        torch_cache.truncate(N_READ)
+        torch_cache.length = N_READ
         return model(new, torch_cache)
 
     def compiled(network: Network) -> Callable[[], object]:
@@ -80,7 +80,7 @@ def passes(model: TinyGPT, n_new: int) -> list[Callable[[], object]]:
 
         return one_pass
 
-    return [eager, *(compiled(Network.from_weights(model.config, weights, int8)) for int8 in (False, True))]
+    return [eager, *(compiled(Network(model.config, weights, int8=int8)) for int8 in (False, True))]
 
 
 def minima(ways: Sequence[Callable[[], object]], seconds: float) -> list[float]:

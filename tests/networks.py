@@ -21,9 +21,7 @@ def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
 
 def compiled(model: TinyGPT) -> Network:
     """Return the compiled float32 version of the network."""
-    return Network.from_weights(
-        model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, False
-    )
+    return Network(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, int8=False)
 
 
 def sure(model: TinyGPT) -> TinyGPT:

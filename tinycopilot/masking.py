@@ -208,11 +208,9 @@ def _tokens(text: str) -> Iterator[Span]:
 
 
 def _url_passwords(text: str) -> Iterator[Span]:
-    at = text.find("://")
-    while at >= 0:
+    for at in _places(text, "://"):
         if (found := _URL_PASSWORD.match(text, at)) and found[1].lower().strip("*x.<>my_-") not in _WEAK_PASSWORDS:
             yield found.span(1)
-        at = text.find("://", at + 3)
 
 
 def _assigned(text: str) -> Iterator[Span]:
@@ -220,12 +218,17 @@ def _assigned(text: str) -> Iterator[Span]:
     if len(lowered) != len(text):  # some characters have two in lower case, which would shift offsets
         lowered = "".join(c.lower() if c.isascii() else c for c in text)
     for part in NAME_PARTS:
-        at = lowered.find(part)
-        while at >= 0:
+        for at in _places(lowered, part):
             found = _ASSIGNMENT.match(text, at + len(part))
             if found and (span := _literal(text, found, _strictness(lowered, at, part, found["rest"]))):
                 yield span
-            at = lowered.find(part, at + len(part))
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + len(part))
 
 
 def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:

@@ -1,16 +1,14 @@
 """Completion: whether to suggest at a cursor; the request to the engine, and the answer to the editor.
 
-The latest request wins. Requests for the same position share one computation. After an edit, the next request is
+The latest request wins. Equal requests share one computation. After an edit, the next request is
 predicted, and computed before the client sends it.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
@@ -21,9 +19,6 @@ from tinycopilot.completion.truncation import Suggestion
 from tinycopilot_server.documents import WINDOW_CHARS, Document, split_lines, to_units
 from tinycopilot_server.index import Index
 from tinycopilot_server.session import Session
-
-if TYPE_CHECKING:
-    from tinycopilot.completion.engine import Engine
 
 PAIRS = ("()", "[]", "{}", '""', "''", "``")
 """Editors insert the closing character with the opening one, and leave the cursor between them."""
@@ -85,7 +80,7 @@ class Completer:
 
     def __init__(self, session: Session, scheduler: Scheduler, index: Index) -> None:
         self._session, self._scheduler, self._index = session, scheduler, index
-        self._latest: tuple[Hashable, Job] | None = None  # the last job, and its key
+        self._latest: Job | None = None
         self._answered: Job | None = None  # the last job whose result was used
         self.debounce = Debounce()
         self.is_used = False
@@ -130,14 +125,13 @@ class Completer:
         if not self._is_wanted_after(before, document.language):
             return None
         self._index.hold_others(unit)
-        then = _with_selected(split, selected) if selected is not None else None
-        version = unit.version
-        key = (document, version, cursor.line, cursor.character, then)
-        suggestion = await self.suggest(key, Request(before, after, name, selected=then, language=document.language))
+        then, version = _with_selected(split, selected) if selected is not None else None, unit.version
+        request = Request(before, after, name, selected=then, language=document.language)
+        suggestion = await self.suggest(request)
         latency_ms = 1000 * (time.perf_counter() - since_s)
         self.last_ms = latency_ms if suggestion is not None else self.last_ms
         wants_alternatives = suggestion is not None and with_alternatives and then is None
-        alternatives = await self.alternatives(key) if wants_alternatives else []
+        alternatives = await self.alternatives(request) if wants_alternatives else []
         if suggestion is None or session.documents.get(uri) is not document or unit.version != version:
             return None
         text_before = (then[0] if then else before)[len(above) :]
@@ -168,18 +162,16 @@ class Completer:
         context = lexical_context(before, language)
         return {"code": True, "comment": settings.in_comments, "string": settings.in_strings}[context]
 
-    async def suggest(self, key: Hashable, request: Request) -> Suggestion | None:
-        """The suggestion for one place in one version of a document, which `key` identifies; None without a model.
+    async def suggest(self, request: Request) -> Suggestion | None:
+        """The suggestion for a request; None without a model.
 
-        Requests with the same key share one computation until something changes for the engine. Another key cancels
-        it.
+        Equal requests share one computation until something changes for the engine. Another request cancels it.
         """
         if not self._scheduler.is_ready:
             return None
         await self._index.prepared(request.document)
-        if (job := self._shared(key)) is None:
-            job = self._scheduler.complete(request, self._index.after_answer)
-            self._latest = key, job
+        if (job := self._shared(request)) is None:
+            job = self._latest = self._scheduler.complete(request, self._index.after_answer)
         result = await job.wait()
         if result.silence is not Silence.CANCELLED:
             self._answered = job
@@ -199,19 +191,20 @@ class Completer:
             request = replace(request, before=before, after=after, selected=None)
         return request, job.result.result()
 
-    async def alternatives(self, key: Hashable) -> list[Suggestion]:
-        """Further suggestions for the position of `key`, if the latest request was for it."""
-        if (job := self._shared(key)) is None:
+    async def alternatives(self, request: Request) -> list[Suggestion]:
+        """Further suggestions for a request, if it is the latest one."""
+        if (job := self._shared(request)) is None:
             return []
-        return await asyncio.wrap_future(self._scheduler.ask(partial(_alternatives, job)))
+        invoked, is_cancelled = replace(request, why=Why.INVOKED), job.cancelled.is_set
+        result = await asyncio.wrap_future(self._scheduler.ask(lambda engine: engine.complete(invoked, is_cancelled)))
+        return list(result.suggestions[1:])
 
-    def _shared(self, key: Hashable) -> Job | None:
-        """The latest job, if it has that key, is not cancelled, and the engine has not changed since."""
-        if self._latest is None:
+    def _shared(self, request: Request) -> Job | None:
+        """The latest job, if it has this request, is not cancelled, and the engine has not changed since."""
+        job, generation = self._latest, self._scheduler.generation
+        if job is None or job.cancelled.is_set() or (job.request, job.generation) != (request, generation):
             return None
-        latest, job = self._latest
-        is_same = (latest, job.generation) == (key, self._scheduler.generation)
-        return job if is_same and not job.cancelled.is_set() else None
+        return job
 
     def changed(self, uri: str, document: Document, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
         """After an edit, compute ahead the suggestion that most clients request some milliseconds later."""
@@ -229,13 +222,6 @@ def _with_selected(split: Split, selected: types.SelectedCompletionInfo) -> tupl
     before, _ = split(selected.range.start)
     _, after = split(selected.range.end)
     return before + selected.text, after
-
-
-def _alternatives(job: Job, engine: "Engine") -> list[Suggestion]:
-    """Compute alternatives, in the engine's thread."""
-    if job.request.selected is not None or job.cancelled.is_set():
-        return []
-    return list(engine.complete(replace(job.request, why=Why.INVOKED), job.cancelled.is_set).suggestions[1:])
 
 
 def _ignore_error(ahead: "asyncio.Future[Answer | None]") -> None:

@@ -7,9 +7,7 @@ kept with it is silently corrupted by the next edit below such a character.) Off
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from pathlib import Path, PurePath
 
 from lsprotocol import types
@@ -23,9 +21,6 @@ CODECS: dict[str, tuple[str, int]] = {
     PositionEncodingKind.Utf16: ("utf-16-le", 2),
 }
 """For each encoding except UTF-32: Python's codec, and the bytes in one code unit."""
-
-PIECE_CHARS = 4_096
-"""A longer line is stored in pieces of at most this many characters."""
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
@@ -43,12 +38,19 @@ def to_offset(line: str, units: int, encoding: str) -> int:
     """Return the largest offset in `line` whose prefix takes at most `units` code units of `encoding`.
 
     A position past the end of the line is its end, as LSP defines; one inside a character is before the character.
-    O(len(line)) with a small constant; `LongLine` bounds the length.
+    Bisection, which counts each half once: O(len(line)) with a small constant.
     """
+    low, high = 0, max(0, min(units, len(line)))
     if encoding == PositionEncodingKind.Utf32 or line.isascii():
-        return max(0, min(units, len(line)))
-    offsets = range(len(line) + 1)
-    return max(0, bisect_right(offsets, units, key=lambda offset: to_units(line, offset, encoding)) - 1)
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        n_units = to_units(line[low:middle], middle - low, encoding)
+        if n_units <= units:
+            low, units = middle, units - n_units
+        else:
+            high = middle - 1
+    return low
 
 
 def to_units(line: str, offset: int, encoding: str) -> int:
@@ -70,86 +72,13 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
-class LongLine:
-    """A line stored in pieces, with the code units of each: an edit or a conversion costs one piece."""
-
-    def __init__(self, text: str, encoding: str) -> None:
-        self._encoding = encoding
-        self._pieces = _cut(text)
-        self._units = [self._count(piece) for piece in self._pieces]
-
-    def __str__(self) -> str:
-        return "".join(self._pieces)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._pieces))
-
-    def __getitem__(self, where: slice) -> str:
-        """The characters `start:stop`, without a step."""
-        start, stop, _ = where.indices(len(self))
-        if start >= stop:
-            return ""
-        (first, first_offset), (last, last_offset) = self._find(start), self._find(stop)
-        if first == last:
-            return self._pieces[first][first_offset:last_offset]
-        middle = self._pieces[first + 1 : last]
-        return "".join((self._pieces[first][first_offset:], *middle, self._pieces[last][:last_offset]))
-
-    @property
-    def end(self) -> str:
-        """The line end; "" for the last line of a document."""
-        return line_end(self[-2:])
-
-    def replace(self, start: int, stop: int, text: str) -> None:
-        """Replace the characters `start:stop`; `text` contains no line end."""
-        (first, first_offset), (last, last_offset) = self._find(start), self._find(stop)
-        joined = self._pieces[first][:first_offset] + text + self._pieces[last][last_offset:]
-        pieces = _cut(joined) if len(joined) > 2 * PIECE_CHARS else [joined] if joined else []
-        self._pieces[first : last + 1] = pieces
-        self._units[first : last + 1] = [self._count(piece) for piece in pieces]
-
-    def to_offset(self, units: int) -> int:
-        """Like the function `to_offset`, but a position past the end is before the line end."""
-        sums = list(accumulate(self._units, initial=0))
-        at = max(0, min(bisect_right(sums, units) - 1, len(self._pieces) - 1))
-        before = sum(map(len, self._pieces[:at]))
-        offset = before + to_offset(self._pieces[at], units - sums[at], self._encoding)
-        return min(offset, len(self) - len(self.end))
-
-    def to_units(self, offset: int) -> int:
-        """Like the function `to_units`."""
-        at, rest = self._find(offset)
-        return sum(self._units[:at]) + to_units(self._pieces[at], rest, self._encoding)
-
-    def _find(self, offset: int) -> tuple[int, int]:
-        """Index of the piece that contains `offset` (the later of two), and the offset in that piece."""
-        sums = list(accumulate(map(len, self._pieces), initial=0))
-        at = min(bisect_right(sums, offset) - 1, len(self._pieces) - 1)
-        return at, offset - sums[at]
-
-    def _count(self, piece: str) -> int:
-        return to_units(piece, len(piece), self._encoding)
-
-
-Line = str | LongLine
-
-
-def as_line(text: str, encoding: str) -> Line:
-    """Return `text` as a line, in pieces if it is long."""
-    return LongLine(text, encoding) if len(text) > PIECE_CHARS else text
-
-
 def line_end(text: str) -> str:
     """Return the line end at the end of `text`; "" if there is none."""
     return "\r\n" if text.endswith("\r\n") else text[-1:] if text.endswith(("\r", "\n")) else ""
 
 
-def _cut(text: str) -> list[str]:
-    return [text[i : i + PIECE_CHARS] for i in range(0, len(text), PIECE_CHARS)]
-
-
 class Document:
-    """An open document. The cost of an edit grows with the lines that it touches, or with one piece of a long line."""
+    """An open document. The cost of an edit grows with the lines that it touches."""
 
     def __init__(
         self,
@@ -164,7 +93,8 @@ class Document:
         """`name`: the path with links resolved, or the URI if there is none. `opened_as`: the path as the editor gave
         it. `language`: LSP's language identifier. `encoding`: that of positions. `tops`: the workspace's folders."""
         self.version = version
-        self.name = name
+        self.name = self.index_name = name
+        """`index_name`: the name under which it is indexed."""
         self.opened_as = opened_as or name
         self.language = language
         self.seen_version: object = None
@@ -177,14 +107,9 @@ class Document:
         self._is_written = why_not_written(Path(name).name, text) is not Reason.LONG_LINES
 
     def _set(self, text: str) -> None:
-        self._lines: list[Line] = [as_line(line, self.encoding) for line in split_lines(text)]
+        self._lines = split_lines(text)
         self.n_chars = len(text)
         """Length of the text in characters."""
-
-    @property
-    def index_name(self) -> str:
-        """The name under which it is indexed."""
-        return self.name
 
     @property
     def is_secret(self) -> bool:
@@ -208,7 +133,7 @@ class Document:
     @property
     def text(self) -> str:
         """The whole text."""
-        return "".join(map(str, self._lines))
+        return "".join(self._lines)
 
     @property
     def line_end(self) -> str:
@@ -226,60 +151,46 @@ class Document:
 
     def _replace(self, where: types.Range, text: str) -> None:
         (first, first_offset), (last, last_offset) = sorted((self._locate(where.start), self._locate(where.end)))
-        line = self._lines[first]
-        if first == last and isinstance(line, LongLine) and not ("\n" in text or "\r" in text):
-            n_added = len(text) - (last_offset - first_offset)
-            if len(line) + n_added > PIECE_CHARS:
-                line.replace(first_offset, last_offset, text)
-                self.n_chars += n_added
-                return
-        self._replace_lines(first, first_offset, last, last_offset, text)
-
-    def _replace_lines(self, first: int, first_offset: int, last: int, last_offset: int, text: str) -> None:
         lines, low, high = self._lines, first, last + 1
         joined = lines[first][:first_offset] + text + lines[last][last_offset:]
         # An edit can join a \r before it with a \n after it.
         if low and joined.startswith("\n") and lines[low - 1][-1:] == "\r":
             low -= 1
-            joined = str(lines[low]) + joined
+            joined = lines[low] + joined
         if high < len(lines) and joined.endswith("\r") and lines[high][:1] == "\n":
-            joined += str(lines[high])
+            joined += lines[high]
             high += 1
         new = split_lines(joined)
         if high < len(lines) and new[-1] == "":
             new.pop()  # the next line starts separately
         self.n_chars += len(joined) - sum(map(len, lines[low:high]))
-        lines[low:high] = [as_line(line, self.encoding) for line in new]
+        lines[low:high] = new
 
     def _locate(self, position: types.Position) -> tuple[int, int]:
         """Line number and offset of a position, moved to the end of the line or of the text if it lies outside."""
         if position.line >= len(self._lines):
             return len(self._lines) - 1, len(self._lines[-1])
-        line = self._lines[position.line]
-        if isinstance(line, LongLine):
-            return position.line, line.to_offset(position.character)
-        return position.line, to_offset(line.rstrip("\r\n"), position.character, self.encoding)
+        line = self._lines[position.line].rstrip("\r\n")
+        return position.line, to_offset(line, position.character, self.encoding)
 
     def clamp(self, position: types.Position) -> types.Position:
         """Return the nearest position that exists in the text."""
         at, offset = self._locate(position)
-        line = self._lines[at]
-        n_units = line.to_units(offset) if isinstance(line, LongLine) else to_units(line, offset, self.encoding)
-        return types.Position(at, n_units)
+        return types.Position(at, to_units(self._lines[at], offset, self.encoding))
 
     def between(self, start: types.Position, end: types.Position) -> str:
         """Return the text from `start` to `end`; "" if `end` precedes `start`."""
         (first, first_offset), (last, last_offset) = self._locate(start), self._locate(end)
         if first >= last:
             return self._lines[first][first_offset:last_offset] if first == last else ""
-        middle = map(str, self._lines[first + 1 : last])
+        middle = self._lines[first + 1 : last]
         return "".join((self._lines[first][first_offset:], *middle, self._lines[last][:last_offset]))
 
     def split(self, position: types.Position) -> tuple[str, str]:
         """Return the text before and after a position."""
         at, offset = self._locate(position)
         here, lines = self._lines[at], self._lines
-        return "".join(map(str, lines[:at])) + here[:offset], here[offset:] + "".join(map(str, lines[at + 1 :]))
+        return "".join(lines[:at]) + here[:offset], here[offset:] + "".join(lines[at + 1 :])
 
     def split_near(self, position: types.Position) -> tuple[str, str]:
         """Return about WINDOW_CHARS of text on either side of a position. The cost does not grow with the text.

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
@@ -42,17 +41,13 @@ log = logging.getLogger(__name__)
 class LearnedWeights:
     """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
 
-    def __init__(self, path: Path | None = None, tokenizer_digest: str = "") -> None:
-        """Without a path, nothing is saved."""
-        self.path, self._digest = path, tokenizer_digest
+    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
+        """`folder`: the workspace; without one, nothing is saved."""
+        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
+        self._digest = tokenizer_digest
         self.is_saved = True
         self._saved_s = -SAVE_S
         self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
-
-    @classmethod
-    def of(cls, folder: str | None, tokenizer_digest: str) -> "LearnedWeights":
-        """Return the weights of the workspace `folder`; None: no workspace is open."""
-        return cls(mixture_weights_path(folder, tokenizer_digest) if folder is not None else None, tokenizer_digest)
 
     @property
     def is_due(self) -> bool:
@@ -93,8 +88,8 @@ class Index:
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
-        is_open, idle = session.documents.is_open, scheduler.wait_until_idle
-        self.indexer = Indexer(scheduler.change_ngrams, Scanner(session.folders), is_open, idle)
+        scanner, is_open = Scanner(session.folders), session.documents.is_open
+        self.indexer = Indexer(scheduler.change_ngrams, scanner, is_open, scheduler.pause)
         self.learned = LearnedWeights()
         """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
@@ -153,11 +148,11 @@ class Index:
         """Delete the saved weights, also those being written. Runs in the engine's thread."""
         self.learned.delete()
         if not self.is_forgotten:
-            self.learned = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
+            self.learned = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
 
     def _learn_here(self, engine: "Engine") -> None:
         """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
-        new = LearnedWeights.of(self._session.folders.main, engine.tokenizer.digest)
+        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
         if self.is_forgotten or new.path == self.learned.path:
             return
         if not self.learned.is_saved:
@@ -297,40 +292,32 @@ class Index:
         if self.learned.is_due:
             self.indexer.submit(self.learned.saving(engine))
 
-    def learned_in(self, folder: str | None, engine: "Engine") -> LearnedWeights:
-        """Load the weights of the workspace `folder` into a new engine. Call it in the thread that loads the engine."""
-        learned = LearnedWeights.of(folder, engine.tokenizer.digest)
-        if self.max_chars:
-            learned.restore(engine)
-        return learned
-
-    def take_over(self, engine: "Engine", learned: LearnedWeights) -> "Future[bool]":
+    def take_over(self, engine: "Engine") -> "Future[bool]":
         """Use a new engine from now on; the result tells whether it took over the previous engine's n-gram model.
 
         If not (there was none, or its alphabet differs), its n-gram model is empty. Runs in the indexer's thread, so
         that no scan starts with one model and ends with another.
         """
-        return self.indexer.submit(partial(self._take_over, engine, learned))
+        return self.indexer.submit(partial(self._take_over, engine))
 
-    def _take_over(self, engine: "Engine", learned: LearnedWeights) -> bool:
+    def _take_over(self, engine: "Engine") -> bool:
         """Replace the engine and the index file. Runs in the indexer's thread."""
-        is_continued = self._scheduler.submit(partial(self._replace, engine, learned)).result()
+        is_continued = self._scheduler.submit(partial(self._replace, engine)).result()
         if not is_continued:
             self.indexer.forget()
             self._use_file(engine)
         return is_continued
 
-    def _replace(self, engine: "Engine", learned: LearnedWeights) -> bool:
-        """Replace the engine and its weights. Runs in the engine's thread."""
+    def _replace(self, engine: "Engine") -> bool:
+        """Replace the engine, and its weights unless they are continued. Runs in the engine's thread."""
         old = self._scheduler.engine
         continued = old.continued_by(engine) if old is not None else None
-        if continued is not None:
-            learned.is_saved = self.learned.is_saved
-        elif old is not None and not self.learned.is_saved:
-            self.indexer.submit(self.learned.saving(old))
-        self.learned = learned
+        if continued is None:
+            if old is not None and not self.learned.is_saved:
+                self.indexer.submit(self.learned.saving(old))
+            self.learned = LearnedWeights()
         self._scheduler.use(continued or engine)
-        self._learn_here(continued or engine)  # the folders may have changed since `learned` was loaded
+        self._learn_here(continued or engine)
         return continued is not None
 
     # Forgetting

@@ -100,12 +100,11 @@ class Indexer:
         call: CallWithModel,
         scanner: Scanner,
         is_open: Callable[[str], bool],
-        wait_until_idle: Callable[[float], bool] = lambda _: True,
+        pause: Callable[[], None],
     ) -> None:
         """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file.
 
-        `wait_until_idle` waits until no request is being answered, up to a time limit in seconds; returns whether that
-        is the case.
+        `pause` waits while a request is being answered; it may raise CancelledError.
         """
         self.scanner = scanner
         self.new_bar: Callable[[], Progress | None] = lambda: None
@@ -115,7 +114,7 @@ class Indexer:
         self.left_out: tuple[str, ...] = ()
         """Files that the last full scan left out: one line for each reason."""
         self._has_scanned = False
-        self._call, self._is_open, self._wait_until_idle = call, is_open, wait_until_idle
+        self._call, self._is_open, self._wait = call, is_open, pause
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
         self._lock = threading.Lock()
         self._waiting: set[str] | None = set()  # URIs to scan; None: everything
@@ -157,8 +156,7 @@ class Indexer:
 
     def _pause(self) -> None:
         """Wait while a request is being answered. Raises CancelledError when the indexer is closed."""
-        while not self._wait_until_idle(0.1) and not self._is_closed:
-            pass
+        self._wait()
         if self._is_closed:
             raise CancelledError
 

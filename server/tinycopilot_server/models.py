@@ -13,7 +13,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, workspace_model
 from tinycopilot.process import importing
-from tinycopilot_server.index import Index, LearnedWeights
+from tinycopilot_server.index import Index
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.session import Session
 from tinycopilot_server.settings import Settings
@@ -185,11 +185,11 @@ class Models:
         session = self._session
         work = partial(self._load, session.settings, session.folders.main, on_compiling, may_be_another=is_first)
         loading = asyncio.wrap_future(self._scheduler.submit(work)) if is_first else asyncio.to_thread(work)
-        return await asyncio.wrap_future(self._index.take_over(*await loading))
+        return await asyncio.wrap_future(self._index.take_over(await loading))
 
     def _load(
         self, settings: Settings, folder: str | None, on_compiling: Callable[[], None], *, may_be_another: bool
-    ) -> "tuple[Engine, LearnedWeights]":
+    ) -> "Engine":
         """Load in this thread. If `may_be_another`, an unreadable workspace model is replaced by the next in order."""
         with importing():
             from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
@@ -210,4 +210,4 @@ class Models:
         engine.warm_up()
         if not engine.is_compiled:
             log.warning(NOT_CACHED)
-        return engine, self._index.learned_in(folder, engine)
+        return engine

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server import documents
-from tinycopilot_server.documents import Document, LongLine, split_lines, to_offset, to_units
+from tinycopilot_server.documents import Document, split_lines, to_offset, to_units
 
 
 @pytest.fixture(autouse=True, scope="module")
-def tiny_pieces() -> Iterator[None]:
-    """Make lines of more than 3 characters long, and windows 5 characters: small texts then reach every edge case."""
+def tiny_windows() -> Iterator[None]:
+    """Make windows 5 characters: small texts then reach every edge case."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "PIECE_CHARS", 3)
         patch.setattr(documents, "WINDOW_CHARS", 5)
         patch.setattr(documents, "BLOCK_LINES", 2)
         yield
@@ -107,25 +106,6 @@ def test_window_start_is_stable_while_typing(text: str, n: int, encoding: Kind) 
     assert len({after for _, after in windows}) == 1
     grown = [new == old + "x" for (old, _), (new, _) in itertools.pairwise(windows)]
     assert grown.count(False) <= 1
-
-
-@given(st.text(WIDE), st.data(), st.sampled_from(ENCODINGS))
-def test_long_line_equals_a_string(text: str, data: st.DataObject, encoding: Kind) -> None:
-    line = LongLine(text + "c", encoding)
-    text += "c"
-    for _ in range(data.draw(st.integers(1, 8))):
-        start, stop = sorted((data.draw(st.integers(0, len(text) - 1)), data.draw(st.integers(0, len(text) - 1))))
-        new = data.draw(st.text(WIDE, max_size=9))
-        line.replace(start, stop, new)
-        text = text[:start] + new + text[stop:]
-        assert (str(line), len(line), line[start:], line[:-2], line[-1:]) == (
-            text, len(text), text[start:], text[:-2], text[-1:],
-        )  # fmt: skip
-
-        for offset in range(len(text) + 1):
-            assert line.to_units(offset) == units(text[:offset], encoding)
-        for n_units in range(units(text, encoding) + 2):
-            assert line.to_offset(n_units) == plain_offset(text, n_units, encoding)
 
 
 def plain_offset(line: str, n_units: int, encoding: Kind) -> int:

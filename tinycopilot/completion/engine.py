@@ -19,7 +19,7 @@ from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.predictor import Continuation, Mixture, Place, PredictionCache, Predictor
+from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
 from tinycopilot.completion.session_state import FoundAhead, SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
@@ -143,9 +143,7 @@ class Engine:
         """Learn that `character` was typed at the request's place; return its cost in bits by each predictor."""
         place = self._place(request, request.before, request.after)
         predictions = self._predictions_at(place)
-        if place.before not in predictions:
-            self._predict(predictions, place)
-        bits = self.predictor.bits(predictions, place.before, character)
+        bits = self.predictor.bits(self._predict(predictions, place), character)
         self.predictor.learn(predictions, place, character)
         return bits
 
@@ -157,22 +155,20 @@ class Engine:
         place, scored = self._place(request, request.before, request.after), list[ScoredCharacter]()
         predictions, alphabet = self._predictions_at(place), self.predictor.alphabet
         for i, character in enumerate(text):
-            then = place._replace(before=place.before + text[:i])
-            if then.before not in predictions:
-                self._predict(predictions, then)
-            prediction = predictions.at(then.before)
-            scored.append(
-                ScoredCharacter(
-                    character, prediction.log_p(character, alphabet), prediction.likeliest(n_likeliest, alphabet)
-                )
-            )
+            prediction = self._predict(predictions, place._replace(before=place.before + text[:i]))
+            log_p, likeliest = prediction.log_p(character, alphabet), prediction.likeliest(n_likeliest, alphabet)
+            scored.append(ScoredCharacter(character, log_p, likeliest))
         return scored
 
-    def _predict(self, predictions: PredictionCache, place: Place) -> Floats:
-        """Predict the character at `place`; returns the network's logits, (V,)."""
-        logits = self._state.readers.of(place.document).read(place.before)[0]
-        self.predictor.predict(predictions, logits, place.before)
-        return logits
+    def _logits(self, place: Place) -> Floats:
+        """The network's logits for the character at `place`, (V,)."""
+        return self._state.readers.of(place.document).read(place.before)[0]
+
+    def _predict(self, predictions: PredictionCache, place: Place) -> Prediction:
+        """The prediction of the character at `place`, computed unless it is in `predictions`."""
+        if place.before in predictions:
+            return predictions.at(place.before)
+        return self.predictor.predict(predictions, self._logits(place), place.before)
 
     def _place(self, request: Request, before: str, after: str) -> Place:
         before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))
@@ -212,9 +208,9 @@ class Engine:
 
     def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
         state = self._state
-        if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
+        if (found := self._found_ahead(place)) is not None:
             self._hold(place)
-            suggestion, state.predictions = state.ahead.suggestion, state.ahead.predictions
+            suggestion, state.predictions = found.suggestion, found.predictions
         else:
             suggestion = self._decode_best(self._new_predictions(place), place, cancelled)
         state.shown = Shown(place, suggestion, self.ngrams.n_dropped) if suggestion else None
@@ -222,20 +218,25 @@ class Engine:
 
     def _find_ahead(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
         """Compute and keep the suggestion for `place`, in the current document, whose indexed text is then restored."""
-        state = self._state
-        if state.ahead is not None and state.ahead.is_for(place, self.ngrams.edition):
-            return state.ahead.suggestion
-        here = state.predictions
+        if (found := self._found_ahead(place)) is not None:
+            return found.suggestion
+        here = self._state.predictions
         if here is None or here.place.document != place.document:
             return None
         try:
             self._hold(place)
             predictions = PredictionCache(place)
             suggestion = self._decode_best(predictions, place, cancelled)
-            state.ahead = FoundAhead(suggestion, predictions, self.ngrams.edition)
+            self._state.ahead = FoundAhead(suggestion, predictions, self.ngrams.edition)
         finally:
             self._hold(here.place)
         return suggestion
+
+    def _found_ahead(self, place: Place) -> FoundAhead | None:
+        """The result that was computed ahead, if it is for `place` and the current n-gram model."""
+        found = self._state.ahead
+        is_for = found is not None and (found.predictions.place, found.edition) == (place, self.ngrams.edition)
+        return found if is_for else None
 
     def _alternatives(self, place: Place, shown: Suggestion, cancelled: Callable[[], bool]) -> Iterator[Suggestion]:
         """Suggestions that differ from `shown`: each takes a second choice at one position, the most probable first."""

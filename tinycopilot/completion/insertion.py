@@ -21,7 +21,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tinycopilot.completion.lexical import Fault, Frame, State, advance, resolve, state_after
+from tinycopilot.completion.lexical import Fault, Frame, State, advance, innermost, resolve, state_after
 from tinycopilot.completion.syntaxes import BRACKETS, Syntax, syntax_of
 
 LOOK_AHEAD_CHARS: Final = 10_000
@@ -107,11 +107,10 @@ class Insertion:
 
     def _is_half_a_token(self) -> bool:
         """Whether the last character is part of an unfinished token: quotes, `!r`, `==`."""
-        last = self._state.tail[-1:]
-        top = self._state.frames[-1] if self._state.frames else None
-        if top is not None and top.kind == "field" and self._state.recent.endswith(("!", "=")):
+        last, top = self._state.tail[-1:], innermost(self._state.frames)
+        if top.kind == "field" and self._state.recent.endswith(("!", "=")):
             return True  # of `{x!r}`, `{x == y}`
-        is_begun = top is not None and top.kind == "string" and top.closer.startswith(last)
+        is_begun = top.kind == "string" and top.closer.startswith(last)
         return last in ("'", '"', "`") and (is_begun or self._line.startswith(last))
 
     def _may_be_open(self, depth: int) -> bool:
@@ -147,34 +146,30 @@ class Insertion:
 
     def _closes_too_much(self) -> bool:
         claimed = self._claim
-        if not claimed.n_closed:
-            return False
         spare = 0 if self._has_rest else claimed.n_spare
-        return self._state.n_kept < claimed.n_base - spare
+        return claimed.n_closed > 0 and self._state.n_kept < claimed.n_base - spare
+
+    def _base(self) -> Frame:
+        """The innermost frame, if it was open at the cursor and may be open after T."""
+        frames = self._state.frames
+        return innermost(frames if len(frames) <= self._claim.n_base else ())
 
     def _parts_escape(self, character: str) -> bool:
         """Whether a partial accept may end at a backslash that would escape the closing quote."""
-        if not self._claim.n_closed or character in "\\\"'{}":
-            return False
-        frames = self._state.frames
-        return bool(frames) and len(frames) <= self._claim.n_base and frames[-1].kind == "string"
+        return self._claim.n_closed > 0 and character not in "\\\"'{}" and self._base().kind == "string"
 
     def _lengthens_quotes(self, character: str) -> bool:
         """Whether a partial accept may end at a quote directly before the three that close the string."""
-        top = self._state.frames[-1] if self._state.frames else None
-        is_closed = top is not None and top.kind == "string" and len(self._state.frames) <= self._claim.n_base
-        return is_closed and top is not None and top.closer == 3 * character and self._line.startswith(top.closer)
+        quotes = 3 * character
+        return self._line.startswith(quotes) and self._base().closer == quotes and self._base().kind == "string"
 
     def _begins_conversion(self, character: str) -> bool:
         """Whether a partial accept may end before the letter of `{x!r}`, in a replacement field that `after` closes."""
-        frames, claimed = self._state.frames, self._claim
-        is_claimed = claimed.n_closed > 0 and 0 < len(frames) <= claimed.n_base
-        return character == "!" and is_claimed and frames[-1].kind == "field"
+        return character == "!" and self._claim.n_closed > 0 and self._base().kind == "field"
 
     def _assigns_in_field(self) -> bool:
         """Whether a replacement field continues after `{x=`, where only `}`, `!r` or `:spec` are allowed."""
-        frames = self._state.frames
-        return bool(frames) and frames[-1].kind == "field" and _ASSIGNS.search(self._state.recent) is not None
+        return innermost(self._state.frames).kind == "field" and _ASSIGNS.search(self._state.recent) is not None
 
     def _is_in_short_field(self) -> bool:
         """Whether a replacement field of a single-line string is open: no line end there before Python 3.12."""
@@ -195,15 +190,13 @@ class Insertion:
 
     def _closes_in_text(self, character: str) -> bool:
         """Whether the character closes a bracket in a string or comment, where editors auto-close, too."""
-        end = self._state.frames[-1] if self._state.frames else None
-        if end is None or end.kind not in ("string", "comment") or len(self._state.frames) > self._claim.n_base:
+        if character not in "()[]{}" or self._base().kind not in ("string", "comment"):
             return False
         if character in BRACKETS:
             self._text_brackets[BRACKETS[character]] += 1
-        elif character in self._text_brackets:
-            self._text_brackets[character] -= 1
-            return self._text_brackets[character] < 0 and self._line[:1] == character
-        return False
+            return False
+        self._text_brackets[character] -= 1
+        return self._text_brackets[character] < 0 and self._line[:1] == character
 
 
 def rest_of_line(after: str) -> str:
@@ -253,12 +246,12 @@ def _n_open(state: State, syntax: Syntax) -> int:
 
 def _is_right(frames: tuple[Frame, ...], line: str, after: str, syntax: Syntax) -> bool:
     """Whether the text after the cursor can follow `frames`, judging by the line and its strings."""
-    top = frames[-1] if frames else None
-    if top and top.kind == "string" and top.form and top.form.is_multiline:
+    top = innermost(frames)
+    if top.kind == "string" and top.form and top.form.is_multiline:
         return after.count(top.closer) % 2 == 1  # an even number: the quotes of other strings
-    ended = advance(State(frames).marked(), line, syntax)
-    if top and top.kind == "comment":
+    if top.kind == "comment":
         return True
+    ended = advance(State(frames).marked(), line, syntax)
     is_whole = line.endswith("\n")
-    is_closed = not top or top.kind == "bracket" or len(ended.frames) < len(frames) or not (is_whole and line.strip())
+    is_closed = top.kind == "bracket" or len(ended.frames) < len(frames) or not (is_whole and line.strip())
     return not ended.faults & BROKEN and is_closed

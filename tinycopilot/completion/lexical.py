@@ -8,11 +8,12 @@ expressions outside of JavaScript and Ruby.
 """
 
 import re
+from collections.abc import Sequence
 from enum import Flag
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, python_form, syntax_of
+from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, prefixes, python_form, syntax_of
 
 Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
@@ -45,6 +46,7 @@ _LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
 _BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{};\n~]|=>|\b(?:return|when|if|unless))[ \t]*\Z")
 _PLAIN = StringForm("")
+_LINE_END = re.compile(r"[\r\n]")
 
 
 class Fault(Flag):
@@ -71,6 +73,14 @@ class Frame(NamedTuple):
     """Form of the string; for a replacement field or format specification, of the string that contains it."""
 
 
+_TOP: Final = Frame("bracket", "")
+
+
+def innermost(frames: Sequence[Frame]) -> Frame:
+    """The innermost of the open frames; outside of all frames, code is as in a bracket that nothing closes."""
+    return frames[-1] if frames else _TOP
+
+
 class State(NamedTuple):
     """The lexical state at the end of a text."""
 
@@ -92,7 +102,7 @@ class State(NamedTuple):
     @property
     def context(self) -> Context:
         """The kind of the innermost frame; a replacement field is code. For states without a tail."""
-        kind = self.frames[-1].kind if self.frames else "bracket"
+        kind = innermost(self.frames).kind
         return "comment" if kind == "comment" else "string" if kind in ("string", "spec") else "code"
 
 
@@ -154,7 +164,7 @@ class _Scanner:
     def run(self) -> State:
         at, n = 0, len(self.text)
         while at < n:
-            kind = self.frames[-1].kind if self.frames else "bracket"
+            kind = innermost(self.frames).kind
             if kind == "string":
                 after = self._in_string(at)
             elif kind == "comment":
@@ -167,8 +177,7 @@ class _Scanner:
                 at = ~after
                 break
             at = after
-        recent = (self.recent + self.text[max(0, at - N_RECENT) : at])[-N_RECENT:]
-        return State(tuple(self.frames), self.text[at:], recent, self.n_kept, self.faults)
+        return State(tuple(self.frames), self.text[at:], self._before(at), self.n_kept, self.faults)
 
     def _pop(self) -> Frame:
         frame = self.frames.pop()
@@ -189,9 +198,8 @@ class _Scanner:
         return len(self.text)
 
     def _in_code(self, at: int) -> int:
-        text, syntax, top = self.text, self.syntax, self.frames[-1] if self.frames else None
-        is_field = top is not None and top.kind == "field"
-        found = (syntax.field_code if is_field else syntax.code).search(text, at)
+        text, syntax = self.text, self.syntax
+        found = (syntax.field_code if innermost(self.frames).kind == "field" else syntax.code).search(text, at)
         if found is None:
             return self._nothing_more(at, syntax.partial)
         start, end, token = found.start(), found.end(), found[0]
@@ -206,8 +214,7 @@ class _Scanner:
         elif token == "\\":
             return self._continue_line(start) if syntax.is_python else self._escape(start, _PLAIN)
         elif token == ":":
-            assert top is not None
-            self.frames[-1] = Frame("spec", "}", top.form)
+            self.frames[-1] = Frame("spec", "}", self.frames[-1].form)
         elif token in syntax.comments:
             if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
                 self.frames.append(Frame("comment", syntax.comments[token]))
@@ -223,7 +230,7 @@ class _Scanner:
 
     def _close(self, bracket: str, at: int) -> None:
         """Close the frame of `bracket`, or the nearest bracket that it may match."""
-        if self.frames and self.frames[-1].closer == bracket:
+        if innermost(self.frames).closer == bracket:
             frame = self._pop()
             is_empty = self._before(at).rstrip().endswith("{")
             if frame.kind == "field" and self.syntax.is_python and is_empty:
@@ -244,13 +251,12 @@ class _Scanner:
 
         They were left open by mistake; otherwise all code below would count as inside them.
         """
-        top = self.frames[-1] if self.frames else None
-        if top is None or not self.syntax.is_python:
+        if not self.frames or not self.syntax.is_python:
             return end
         if not self.is_final and _LINE_BEGUN.fullmatch(self.text, end):
             return ~at
         if _STATEMENT.match(self.text, end):
-            while self.frames and not (self.frames[-1].form and self.frames[-1].form.is_multiline):
+            while self.frames and not ((form := self.frames[-1].form) and form.is_multiline):
                 self._pop()
                 self.faults |= Fault.UNCLOSED_BRACKET
         return end
@@ -318,7 +324,7 @@ class _Scanner:
         assert form is not None
         found = form.in_spec.search(self.text, at)
         if found is None:
-            return self._nothing_more(at, form.partial_closers)
+            return self._nothing_more(at, prefixes((form.closer,)))
         start, end, token = found.start(), found.end(), found[0]
         if token == "{":
             self.frames.append(Frame("field", "}", form))
@@ -341,9 +347,6 @@ class _Scanner:
             return found.start()
         end = self.text.find(closer, at)
         if end < 0:
-            return self._nothing_more(at, frozenset(closer[:n] for n in range(1, len(closer))))
+            return self._nothing_more(at, prefixes((closer,)))
         self._pop()
         return end + len(closer)
-
-
-_LINE_END = re.compile(r"[\r\n]")

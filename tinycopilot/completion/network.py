@@ -119,7 +119,10 @@ class Network:
     """A trained TinyGPT in NumPy arrays: `forward` reads ids, and returns the logits of the next character."""
 
     def __init__(self, config: GPTConfig, weights: Mapping[str, Floats], *, int8: bool | None = None) -> None:
-        """`int8`: default is True above MIN_INT8_PARAMETERS."""
+        """`weights`: arrays with the names and shapes of `GPTConfig.weight_shapes`; they are copied.
+
+        `int8`: default is True above MIN_INT8_PARAMETERS.
+        """
         self.config = config
         self.int8 = config.n_parameters > MIN_INT8_PARAMETERS if int8 is None else int8
         layers = [f"blocks.{i}." for i in range(config.n_layers)]
@@ -137,11 +140,6 @@ class Network:
         rates = ROTARY_BASE ** (-np.arange(0, config.d_head, 2) / config.d_head)  # (D / 2,)
         pairs = [_quantised(matrix, int8=self.int8) for matrix in (*matrices, weights["head.weight"])]
         self._weights = (embedding, vectors, last_norm, *(array for pair in pairs for array in pair), rates)
-
-    @classmethod
-    def from_weights(cls, config: GPTConfig, weights: Mapping[str, Floats], int8: bool | None = None) -> "Network":
-        """Build from arrays with the names and shapes of `GPTConfig.weight_shapes`; they are copied."""
-        return cls(config, weights, int8=int8)
 
     @classmethod
     def load(cls, path: Path, tokenizer: SimpleTokenizer | None = None, int8: bool | None = None) -> "Network":

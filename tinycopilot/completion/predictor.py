@@ -178,7 +178,7 @@ class Predictor:
         continuation = Continuation(self, cache, before)
         continuation.draft(0)
         continuation.verify(logits[None])
-        return cache.by_end[_end_of(before)]
+        return cache.at(before)
 
     def likeliest(self, cache: PredictionCache, logits: Floats, before: str) -> Decoded:
         """The most probable character and its log p, for `plain_decode`."""
@@ -194,9 +194,8 @@ class Predictor:
         self.mixture.learn(prediction, prediction.entry_of(character, self.alphabet))
         return True
 
-    def bits(self, cache: PredictionCache, before: str, character: str) -> dict[str, float]:
-        """Cost of `character` after `before`, which must be predicted: -log2 p by each predictor."""
-        prediction = cache.by_end[_end_of(before)]
+    def bits(self, prediction: Prediction, character: str) -> dict[str, float]:
+        """Cost of `character`: -log2 p by each predictor."""
         index = prediction.entry_of(character, self.alphabet)
         log_probs = {"network": prediction.rows[0], "memory": prediction.rows[1], "mixed": prediction.log_probs}
         return {name: -float(row[index]) / math.log(2) for name, row in log_probs.items()}

@@ -6,10 +6,11 @@ Used by the language server and the terminal UI.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -134,12 +135,9 @@ class Scheduler:
     def _answer(self, job: Job, then: AfterAnswer) -> Result:
         engine, since_s = self.engine, time.perf_counter()
         assert engine is not None
-        self._idle.clear()
-        try:
+        with self.answering():
             result = engine.complete(job.request, job.cancelled.is_set)
             then(engine, result, 1000 * (time.perf_counter() - since_s))
-        finally:
-            self._idle.set()
         if result.suggestion is not None and job.request.selected is None and not self.is_closed:
             self.submit(partial(self._complete_ahead, job, job.request.after_accepting(result.suggestion)))
         return result
@@ -158,9 +156,21 @@ class Scheduler:
         if self._latest is not None:
             self._latest.cancelled.set()
 
-    def wait_until_idle(self, limit_s: float) -> bool:
-        """Wait until no request is being answered, at most `limit_s`; return whether none is."""
-        return self._idle.wait(limit_s)
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request is being answered within the context: `pause` waits. For the engine's thread."""
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
+
+    def pause(self) -> None:
+        """Wait while a request is being answered. Raises CancelledError if closed. Not for the engine's thread."""
+        while not self._idle.wait(0.1) and not self.is_closed:
+            pass
+        if self.is_closed:
+            raise CancelledError
 
     def close(self) -> None:
         """Cancel all waiting work. Running work continues: see `cancel` and `join`."""

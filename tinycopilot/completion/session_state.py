@@ -56,10 +56,6 @@ class FoundAhead:
     predictions: PredictionCache
     edition: int
 
-    def is_for(self, place: Place, edition: int) -> bool:
-        """Whether this is the result of a request at `place`, with the n-gram model at `edition`."""
-        return (self.predictions.place, self.edition) == (place, edition)
-
 
 @dataclass
 class SessionState:

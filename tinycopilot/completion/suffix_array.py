@@ -73,11 +73,6 @@ class SuffixArray:
         """The data to save: the symbols, DEPTH BREAKs and then the text; and the sorted positions in these symbols."""
         return self._symbols, self._positions
 
-    @property
-    def tables(self) -> tuple[Symbols, NDArray[np.int32]]:
-        """Derived from `arrays`: the symbol after each position, and cumulative counts of those symbols."""
-        return self._next, self._until
-
     def part(self, is_kept: NDArray[np.bool_]) -> "SuffixArray":
         """Return the suffix array of some documents, without sorting. `is_kept`: mask of the text, (len(self),)."""
         is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)

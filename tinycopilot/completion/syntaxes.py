@@ -30,10 +30,14 @@ class StringForm:
     r"""`\N{...}` is one character."""
 
     @cached_property
+    def _tokens(self) -> tuple[str, ...]:
+        braces = ("{{", "}}", "}") if self.fields and self.is_python else ()
+        return (self.closer, *braces, *self.fields)
+
+    @cached_property
     def inside(self) -> re.Pattern[str]:
         """Everything except plain text."""
-        braces = ("{{", "}}", "}") if self.fields and self.is_python else ()
-        return _any_of((self.closer, *braces, *self.fields), self.escapes, not self.is_multiline)
+        return _any_of(self._tokens, self.escapes, not self.is_multiline)
 
     @cached_property
     def in_spec(self) -> re.Pattern[str]:
@@ -43,13 +47,7 @@ class StringForm:
     @cached_property
     def partial(self) -> frozenset[str]:
         """Tokens that may become other tokens with more characters."""
-        braces = ("{{", "}}") if self.fields and self.is_python else ()
-        return _prefixes((self.closer, *braces, *self.fields))
-
-    @cached_property
-    def partial_closers(self) -> frozenset[str]:
-        """Tokens that may become other tokens with more characters, in a format specification."""
-        return _prefixes((self.closer,))
+        return prefixes(self._tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +90,7 @@ class Syntax:
     @cached_property
     def partial(self) -> frozenset[str]:
         """Openers that may become other openers with more characters."""
-        return _prefixes(self.openers)
+        return prefixes(self.openers)
 
     @cached_property
     def longest(self) -> int:
@@ -108,7 +106,9 @@ def _any_of(tokens: Iterable[str], has_backslash: bool, has_line_end: bool) -> r
     return re.compile("|".join(pieces + [r"\\"] * has_backslash + [r"[\r\n]"] * has_line_end))
 
 
-def _prefixes(tokens: Iterable[str]) -> frozenset[str]:
+@lru_cache(maxsize=64)
+def prefixes(tokens: tuple[str, ...]) -> frozenset[str]:
+    """The texts that become one of `tokens` with more characters."""
     return frozenset(token[:n] for token in tokens for n in range(1, len(token)))
 
 

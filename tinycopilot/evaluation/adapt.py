@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
@@ -31,6 +29,7 @@ from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_
 from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.saving import replace_pair
 from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
+from tinycopilot.training.terminal_progress import stderr_console
 from tinycopilot.training.train import train_without_saving
 
 MEASURED_CHARS = 20_000
@@ -136,7 +135,7 @@ def adapt(
 ) -> Comparison:
     """Train in `folder`; compare; replace the workspace's model `own` if the new one is better. Raises UserError."""
     base, origin = find_model()
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = stderr_console()
     before, is_own = _load_current(own, base)
     console.print(describe_model(own, Origin.WORKSPACE) if is_own else describe_model(base, origin))
     options = dataclasses.replace(
@@ -167,7 +166,7 @@ def _load_current(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, Sim
 
 
 def _compiled(model: TinyGPT) -> Network:
-    return Network.from_weights(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()})
+    return Network(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()})
 
 
 def _keep(own: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, facts: dict[str, Any]) -> None:

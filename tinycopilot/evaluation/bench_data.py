@@ -30,7 +30,7 @@ def load_widened(paths: ModelPaths, size: str | None) -> tuple[Network, SimpleTo
     if size is not None:
         wanted = SIZES[size]
         config, weights = widened(config, weights, wanted.n_layers, wanted.n_heads, wanted.d_model)
-    return Network.from_weights(config, weights), tokenizer
+    return Network(config, weights), tokenizer
 
 
 def index_stdlib(ngrams: NGramModel, most_chars: int) -> None:

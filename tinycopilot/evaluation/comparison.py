@@ -98,8 +98,7 @@ def measure_bits(
                 place = Place(excerpt.name, excerpt.text[:at], "")
                 predictor.ngrams.hold(excerpt.name, place.before, place.after)
                 predictions = PredictionCache(place)
-                predictor.predict(predictions, logits, place.before)
-                cost = predictor.bits(predictions, place.before, excerpt.text[at])
+                cost = predictor.bits(predictor.predict(predictions, logits, place.before), excerpt.text[at])
                 predictor.learn(predictions, place, excerpt.text[at])
                 for source, costs in bits.items():
                     costs.append(cost[source])

@@ -149,9 +149,8 @@ class Tracer(Engine):
         place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
         for n in range(max(0, len(place.before) - n_typed), len(place.before)):
             then = place._replace(before=place.before[:n], after="")
-            predictions = self._new_predictions(then)
-            logits = self._predict(predictions, then)
-            typed.append(self._traced(then, logits, predictions.at(then.before)))
+            predictions, logits = self._new_predictions(then), self._logits(then)
+            typed.append(self._traced(then, logits, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
         recorder = Recorder(Continuation(self.predictor, predictions, place.before))
         reader, decoded = self._state.readers.of(place.document), list[Decoded]()

@@ -40,11 +40,9 @@ class Completer:
         identifier. Raises UserError.
         """
         self._language, self._text_before = language, TextBefore()
-        self._scheduler, self._idle = Scheduler(), threading.Event()
-        self._idle.set()
-        self._n_waiting = 0
+        self._scheduler, self._n_waiting = Scheduler(), 0
         try:
-            self.workspace = Workspace(folder, self._scheduler, self._idle.wait)
+            self.workspace = Workspace(folder, self._scheduler)
             self._scheduler.submit(lambda: self._scheduler.use(load())).result()
         except BaseException:
             self._scheduler.close()
@@ -68,12 +66,9 @@ class Completer:
         is_secret = self.workspace.is_secret(parameters.document, parameters.before + parameters.after)
         if cancelled() or parameters.max_chars == 0 or is_secret:
             return Completion(finish_reason="stop" if parameters.max_chars else "length")
-        self._idle.clear()
-        try:
+        with self._scheduler.answering():
             self.workspace.open(engine, parameters.document)
             return self._complete(engine, parameters, cancelled)
-        finally:
-            self._idle.set()
 
     def _complete(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
         before = self._text_before.of(self.workspace.document, parameters.before)

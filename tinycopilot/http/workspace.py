@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tinycopilot_server.indexer import Indexer
@@ -22,7 +21,7 @@ RESCAN_S = 30.0
 class Workspace:
     """The indexed files of a folder, without secrets, files that git ignores, and generated files."""
 
-    def __init__(self, folder: str | None, scheduler: Scheduler, wait_until_idle: Callable[[float], bool]) -> None:
+    def __init__(self, folder: str | None, scheduler: Scheduler) -> None:
         """`folder`: None for no workspace. Raises UserError if it is not a folder, or one of secrets."""
         self._folders = Folders()
         self._folders.suffixes = suffixes_of_written()
@@ -32,7 +31,7 @@ class Workspace:
                 raise UserError(f"{folder}: likely to contain secrets, so it is never read; choose another folder")
         self.document = ""
         """Name of the last completed document. The text in the request is indexed, not the file on disk."""
-        self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, wait_until_idle)
+        self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, scheduler.pause)
         self._scanned_s = -RESCAN_S
 
     @property

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from tinycopilot.model.config import SPARE
-
 
 class ConvCache:
     """The inputs of one convolution, (B, n_before + capacity, C); `n_before` rows of zeros precede position 0."""
@@ -18,10 +16,6 @@ class ConvCache:
         end = n_rows + self._n_before + x.size(1)
         self._rows[:, n_rows + self._n_before : end] = x
         return self._rows[:, n_rows:end]
-
-    def clear(self) -> None:
-        """Restore the rows of zeros before position 0."""
-        self._rows[:, : self._n_before] = 0
 
     def slide(self, n: int, kept: int) -> None:
         """Drop the first `n` rows: move the `kept` rows after them, and the `n_before` before those, to the front."""
@@ -57,8 +51,7 @@ class KVCache:
     """A sliding window in memory of fixed size. For each forward pass: `make_room`, `append` per layer, `advance`.
 
     Attention covers the last W positions only, so older rows can be dropped. That happens when the memory is full,
-    about W rows at a time: one short copy per W characters, simpler than a ring buffer. Enough rows are kept that up to
-    SPARE positions can be removed from the end with `truncate`.
+    about W rows at a time: one short copy per W characters, simpler than a ring buffer.
     """
 
     def __init__(
@@ -68,15 +61,15 @@ class KVCache:
         n_heads: int,
         d_head: int,
         window: int,
-        conv_width: int = 1,
-        batch: int = 1,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        conv_width: int,
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         self.window = window
         self.length = 0  # positions read since the start, dropped ones included
         self._n_dropped = 0
-        self.capacity = 2 * window + SPARE
+        self.capacity = 2 * window
         """Maximum number of rows."""
         n_before = conv_width - 1
 
@@ -107,7 +100,7 @@ class KVCache:
             raise ValueError(f"at most {self.window} positions at a time, not {n_new}")
         n_rows = self.n_rows
         if n_rows + n_new > self.capacity:
-            kept = self.window + SPARE - 1
+            kept = self.window - 1
             for layer in self.layers:
                 layer.slide(n_rows - kept, kept)
             self._n_dropped = self.length - kept
@@ -115,22 +108,3 @@ class KVCache:
     def advance(self, n_new: int) -> None:
         """Count `n_new` positions, which all layers have appended."""
         self.length += n_new
-
-    def clear(self) -> None:
-        """Empty the cache. (Cheaper than a new one, which allocates megabytes.)"""
-        self.length = self._n_dropped = 0
-        for layer in self.layers:
-            for conv in layer.convs:
-                conv.clear()
-
-    def can_truncate(self, length: int) -> bool:
-        """Whether all rows of the window that ends at `length` are still in the cache."""
-        return 0 <= length <= self.length and (self._n_dropped == 0 or length - (self.window - 1) >= self._n_dropped)
-
-    def truncate(self, length: int) -> None:
-        """Remove the last positions, so that `length` are left. Raises ValueError if needed rows were dropped."""
-        if not self.can_truncate(length):
-            raise ValueError(
-                f"cannot truncate to {length} positions: {self.length} were read, {self._n_dropped} dropped"
-            )
-        self.length = length

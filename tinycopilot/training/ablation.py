@@ -29,11 +29,11 @@ from tinycopilot.training.device import choose_device, device_label
 from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
-from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.observer import ObserverList
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.terminal_progress import TerminalProgress
-from tinycopilot.training.threads import ThreadTuner
+from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
+from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.train import EVAL_CHARS, train
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, Size, TrainConfig
 from tinycopilot.training.train_state import TrainState
@@ -160,14 +160,11 @@ def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
         raise UserError(f"--without trains a short run and saves nothing; leave out {', '.join(unfit)}")
 
 
-def run_ablation(
-    options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]
-) -> AblationResult:
-    """The `train --without` command: train, measure, print a table or JSON. Raises UserError."""
-    check_parts(parts, vars(options))
+def run_ablation(options: TrainOptions, parts: Sequence[str], *, as_json: bool, answer: Callable[[str], None]) -> None:
+    """The `train --without` command, after `check_parts`: train, measure, print a table or JSON. Raises UserError."""
     without = sorted(set(parts) - {NOTHING}, key=list(PARTS).index)
     device, flags = choose_device(options.device), options.flags()
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = stderr_console()
     for part in without:
         console.print(f"without {part}: {PARTS[part]}")
     with terminations_as_interrupt(), tempfile.TemporaryDirectory(prefix="tinycopilot-") as folder:
@@ -178,7 +175,6 @@ def run_ablation(
         result = train_ablated(corpus, without, size, options.epochs or EPOCHS, flags["seed"], device, console)
     console.print(f"trained in {result.seconds:.0f} s, and measured; the network is not saved")
     answer(json.dumps(result.to_json()) if as_json else result.table())
-    return result
 
 
 def train_ablated(
@@ -207,9 +203,8 @@ def train_ablated(
 
     eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
     with TerminalProgress(console, schedule.n_chars) as progress:
-        observers: list[Observer] = [progress, *([ThreadTuner()] if device.type == "cpu" else [])]
         loader = BatchLoader(corpus.train, tokenizer, device, seed)
-        train(state, schedule, loader, evaluate, eval_steps, ObserverList(observers))
+        train(state, schedule, loader, evaluate, eval_steps, ObserverList([progress, *thread_tuners(device)]))
     log, model = state.log, state.result()
     best = min(log.evaluations, key=lambda evaluation: evaluation.bits)
     return AblationResult(

@@ -16,6 +16,11 @@ REFRESH_S = 0.25
 SMOOTHING = 0.1
 
 
+def stderr_console(*, quiet: bool = False) -> Console:
+    """Return a console for messages, on standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=quiet)
+
+
 class TerminalProgress(Observer):
     """Progress bar with smoothed training loss (bits per character), characters per second, and time left."""
 

@@ -19,6 +19,11 @@ CHECK_S = 60.0
 """The system's load is an average over a minute."""
 
 
+def thread_tuners(device: torch.device) -> list[Observer]:
+    """A ThreadTuner, if the network is trained on the CPU."""
+    return [ThreadTuner()] if device.type == "cpu" else []
+
+
 def threads_for_load(n_cores: int, others_load: float, most: int) -> int:
     """Return how many of `n_cores` are free if other programs use `others_load` of them: 1 to `most`."""
     return max(1, min(most, round(n_cores - others_load)))

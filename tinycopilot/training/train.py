@@ -42,8 +42,8 @@ from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
 from tinycopilot.training.spikes import DivergedError, find_anomaly, roll_back
 from tinycopilot.training.tensorboard import TensorBoardObserver
-from tinycopilot.training.terminal_progress import TerminalProgress
-from tinycopilot.training.threads import ThreadTuner
+from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
+from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.watch.observer import Watch, watch_page
@@ -131,11 +131,11 @@ def run_training(options: TrainOptions) -> ModelPaths:
     with contextlib.ExitStack() as stack:
         dist = stack.enter_context(dist_context(device.type))
         stack.enter_context(terminations_as_interrupt())
-        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, quiet=not dist.is_main)
+        console = stderr_console(quiet=not dist.is_main)
         console.print(describe_model(*(find_current_model(paths) or find_model())))
         reporter = JsonProgress() if dist.is_main and options.progress else JsonProgress(None)
         reporter.say("reading", 0.0)
-        observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
+        observers = [reporter, *thread_tuners(device)]
         if dist.is_main and options.tensorboard:
             observers.append(
                 stack.enter_context(contextlib.closing(TensorBoardObserver(user_path(options.tensorboard))))
@@ -175,11 +175,10 @@ def train_without_saving(
     Returns the network, on the CPU, its tokenizer and its provenance. Raises UserError.
     """
     device, dist = choose_device(options.device), DistContext()
-    observers = [reporter, *([ThreadTuner()] if device.type == "cpu" else [])]
     run = start_run(options, folder, device, dist, console)
     state = new_train_state(run, device, dist)
     reporter.start(run.schedule)
-    run = train_run(state, run, device, dist, console, observers)
+    run = train_run(state, run, device, dist, console, [reporter, *thread_tuners(device)])
     state.log.held_out_bits = state.best_bits
     facts = run.facts | provenance(run, state.log, device, dist.world_size)
     return state.result().cpu(), run.tokenizer, facts

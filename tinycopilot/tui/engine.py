@@ -103,19 +103,12 @@ class EngineWorker:
         try:
             if self._project.folder is not None:
                 self._notify(Status("reading the workspace ..."))
-                if n := self._project.index(self._scheduler.change_ngrams, self._pause):
+                if n := self._project.index(self._scheduler.change_ngrams, self._scheduler.pause):
                     ready = f"ready; {n:,} files beyond {MAX_WORKSPACE_CHARS // 1_000_000} MB not read"
             self._notify(Status(ready))
         except (CancelledError, Exception) as error:
             if not self._scheduler.is_closed:
                 self._fail(error)
-
-    def _pause(self) -> None:
-        """Wait while a request is answered. Raises CancelledError when the scheduler is closed."""
-        while not self._scheduler.wait_until_idle(0.1) and not self._scheduler.is_closed:
-            pass
-        if self._scheduler.is_closed:
-            raise CancelledError
 
 
 def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:

@@ -18,7 +18,7 @@ CONFIG = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3
 @pytest.fixture(scope="module")
 def both() -> tuple[TinyGPT, Network]:
     model = randomise(TinyGPT(CONFIG), std=0.2)
-    return model, Network.from_weights(CONFIG, {n: w.numpy() for n, w in model.state_dict().items()}, int8=False)
+    return model, Network(CONFIG, {n: w.numpy() for n, w in model.state_dict().items()}, int8=False)
 
 
 def write(network: Network, seed: int = 1, temperature: float = 0.0, top_k: int | None = None) -> list[int]:

@@ -173,8 +173,8 @@ def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
     fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
     assert index.arrays[1].tolist() == fresh.arrays[1].tolist()
-    (following, counts), (fresh_following, fresh_counts) = index.tables, fresh.tables
-    assert following.tolist() == fresh_following.tolist()
+    assert index._next.tolist() == fresh._next.tolist()
+    counts, fresh_counts = index._until, fresh._until
     width = fresh_counts.shape[1]
     assert counts[:, :width].tolist() == fresh_counts.tolist()
     assert not counts[:, width:].any()

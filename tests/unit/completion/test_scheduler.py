@@ -111,14 +111,20 @@ def test_latest_request_wins(scheduler: Scheduler) -> None:
     use(scheduler, engine)
     jobs = [scheduler.complete(Request("endless"), lambda _, result, __: answered.append(result.silence))]
     assert engine.begun.wait(60)
-    assert not scheduler.wait_until_idle(0)
+    paused = threading.Thread(target=scheduler.pause)
+    paused.start()
+    paused.join(0.05)
+    assert paused.is_alive()
     for before in ("skipped", "quick"):
         then = lambda _, result, __: answered.append(result.silence)  # noqa: E731
         jobs.append(scheduler.complete(Request(before), then))
     assert jobs[-1].result.result().suggestion == Suggestion("!", 1.0)
     scheduler.submit(lambda: None).result()
     assert answered == [Silence.CANCELLED, Silence.CANCELLED, None]
-    assert scheduler.wait_until_idle(0)
+    paused.join()
+    scheduler.close()
+    with pytest.raises(CancelledError):
+        scheduler.pause()
     assert engine.asked[:3] == [("endless", Why.TYPED), ("skipped", Why.TYPED), ("quick", Why.TYPED)]
     assert engine.asked[3:] == [("quick!", Why.AHEAD)]
 

@@ -27,7 +27,7 @@ def built(n_layers: int, n_heads: int, conv_width: int, window: int = 9) -> Tiny
 def test_logits_equal_the_compiled_network(shape: tuple[int, int, int], int8: bool) -> None:
     model = built(*shape)
     weights = {name: w.float().numpy() for name, w in model.state_dict().items()}
-    network = Network.from_weights(model.config, weights, int8)
+    network = Network(model.config, weights, int8=int8)
     ids = np.random.default_rng(0).integers(0, 20, 700).tolist()  # longer than two blocks of attention
     for n in (1, 5, 60, 700):
         wanted = network.forward(ids[:n], network.new_cache())

@@ -78,12 +78,12 @@ class Requests:
         self.scheduler, self.index = self.server.scheduler, self.server.index
 
     async def suggest(
-        self, key: int, name: str | None, before: str, after: str, selected: tuple[str, str] | None = None
+        self, name: str | None, before: str, after: str, selected: tuple[str, str] | None = None
     ) -> Suggestion | None:
-        return await self.server.completer.suggest(key, Request(before, after, name, selected=selected))
+        return await self.server.completer.suggest(Request(before, after, name, selected=selected))
 
-    async def alternatives(self, key: int) -> list[Suggestion]:
-        return await self.server.completer.alternatives(key)
+    async def alternatives(self, after: str) -> list[Suggestion]:
+        return await self.server.completer.alternatives(Request("quick", after, "a.py"))
 
     def open(self, name: str, text: str = "text") -> Document:
         document = Document(text, 1, "utf-16", name, "python")
@@ -112,35 +112,35 @@ async def begun(endless: Endless) -> None:
 
 async def test_newer_request_ends_the_older_one(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    older = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    older = asyncio.create_task(requests.suggest("a.py", "endless", ""))
     await begun(endless)
-    assert await requests.suggest(2, "a.py", "quick", "x") == Suggestion("x", 1.0)
+    assert await requests.suggest("a.py", "quick", "x") == Suggestion("x", 1.0)
     assert await older is None  # answered, not dropped
     assert endless.ended == 1
 
 
 async def test_cancelled_request_ends_its_computation(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    task = asyncio.create_task(requests.suggest("a.py", "endless", ""))
     await begun(endless)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await requests.suggest(2, "a.py", "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
+    assert await requests.suggest("a.py", "quick", "y") == Suggestion("y", 1.0)  # the thread is free again
     assert endless.ended == 1
 
 
 async def test_requests_for_one_position_share_a_computation(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    answers = await asyncio.gather(*(requests.suggest(1, "a.py", "quick", "z") for _ in range(3)))
+    answers = await asyncio.gather(*(requests.suggest("a.py", "quick", "z") for _ in range(3)))
     assert answers == [Suggestion("z", 1.0)] * 3
-    assert await requests.suggest(1, "a.py", "quick", "z") == Suggestion("z", 1.0)
+    assert await requests.suggest("a.py", "quick", "z") == Suggestion("z", 1.0)
     assert endless.n_calls == 1
 
 
 async def test_cancelling_one_of_two_waiting_requests(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    first, second = (asyncio.create_task(requests.suggest(1, "a.py", "endless", "")) for _ in range(2))
+    first, second = (asyncio.create_task(requests.suggest("a.py", "endless", "")) for _ in range(2))
     await begun(endless)
     first.cancel()
     await asyncio.sleep(0)
@@ -148,18 +148,18 @@ async def test_cancelling_one_of_two_waiting_requests(server_and_engine: tuple[R
     assert endless.ended == 0  # the second still waits
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    assert await requests.suggest(2, "a.py", "quick", "") == Suggestion("", 1.0)
+    assert await requests.suggest("a.py", "quick", "") == Suggestion("", 1.0)
     assert endless.ended == 1
 
 
 async def test_request_after_a_cancel_computes_again(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    task = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    task = asyncio.create_task(requests.suggest("a.py", "endless", ""))
     await begun(endless)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     endless.begun.clear()
-    again = asyncio.create_task(requests.suggest(1, "a.py", "endless", ""))
+    again = asyncio.create_task(requests.suggest("a.py", "endless", ""))
     await begun(endless)
     assert endless.n_calls == 2
     again.cancel()
@@ -172,17 +172,17 @@ async def test_no_suggestion_without_a_model() -> None:
 
 async def test_engine_receives_the_document_name(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    await requests.suggest(1, "b.py", "quick", "")
-    await requests.suggest(2, None, "quick", "")
+    await requests.suggest("b.py", "quick", "")
+    await requests.suggest(None, "quick", "")
     assert endless.documents == ["b.py", None]
 
 
 async def test_index_change_invalidates_the_shared_result(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    await requests.suggest(1, "a.py", "quick", "z")
+    await requests.suggest("a.py", "quick", "z")
     requests.index.hold("b.py", "text")
     requests.index.drop("c.py")
-    await requests.suggest(1, "a.py", "quick", "z")
+    await requests.suggest("a.py", "quick", "z")
     assert endless.n_calls == 2
     assert endless.calls == [("hold", "b.py"), ("drop", "c.py")]
 
@@ -190,14 +190,14 @@ async def test_index_change_invalidates_the_shared_result(server_and_engine: tup
 async def test_result_is_outdated_only_if_a_document_was_dropped(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
     secret = requests.open(".env")
-    await requests.suggest(1, None, "quick", "z")
+    await requests.suggest(None, "quick", "z")
     assert requests.index.admit(secret) is None
-    await requests.suggest(1, None, "quick", "z")
+    await requests.suggest(None, "quick", "z")
     assert endless.n_calls == 1
     endless.held.add(".env")
     assert requests.index.admit(secret) is None
     await requests.wait()
-    await requests.suggest(1, None, "quick", "z")
+    await requests.suggest(None, "quick", "z")
     assert endless.n_calls == 2
 
 
@@ -205,8 +205,8 @@ async def test_request_in_a_long_document_waits_for_its_sorting(server_and_engin
     requests, endless = server_and_engine
     requests.open("short.py", "x")
     requests.open("long.py", "x\n" * LONG_CHARS)
-    waiting = asyncio.create_task(requests.suggest(1, "long.py", "quick", ""))
-    assert await requests.suggest(2, "short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
+    waiting = asyncio.create_task(requests.suggest("long.py", "quick", ""))
+    assert await requests.suggest("short.py", "quick", "y") == Suggestion("y", 1.0)  # others do not wait
     assert not waiting.done()
     endless.is_prepared.set()
     assert await waiting == Suggestion("", 1.0)
@@ -224,20 +224,20 @@ async def test_nothing_is_computed_after_close(server_and_engine: tuple[Requests
 
 async def test_other_documents_are_those_of_the_last_request(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, _ = server_and_engine
-    assert await requests.alternatives(1) == []
-    await requests.suggest(1, "a.py", "quick", "x")
-    assert [other.text for other in await requests.alternatives(1)] == ["other 0", "other 1"]
-    await requests.suggest(2, "a.py", "quick", "y")
-    assert await requests.alternatives(1) == []
+    assert await requests.alternatives("x") == []
+    await requests.suggest("a.py", "quick", "x")
+    assert [other.text for other in await requests.alternatives("x")] == ["other 0", "other 1"]
+    await requests.suggest("a.py", "quick", "y")
+    assert await requests.alternatives("x") == []
     requests.index.hold("b.py", "")
-    assert await requests.alternatives(2) == []  # something has changed
+    assert await requests.alternatives("y") == []  # something has changed
 
 
 async def test_one_computation_ahead_per_suggestion(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    await requests.suggest(1, "a.py", "quick", "x")
-    await requests.suggest(1, "a.py", "quick", "x")
-    await requests.alternatives(1)  # after all pending work in the thread
+    await requests.suggest("a.py", "quick", "x")
+    await requests.suggest("a.py", "quick", "x")
+    await requests.wait()
     assert endless.n_ahead == 1
 
 
@@ -253,7 +253,7 @@ async def test_dropped_document_is_not_computed_ahead(
         return suggest(request, cancelled)
 
     monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
-    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.suggest("a.py", "quick", "x")
     await requests.wait()
     assert endless.calls == [("drop", "a.py")]
     assert endless.n_ahead == 0
@@ -261,9 +261,9 @@ async def test_dropped_document_is_not_computed_ahead(
 
 async def test_settings_apply_from_the_next_request(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.suggest("a.py", "quick", "x")
     requests.index.configure(Settings(max_lines=7))
-    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.suggest("a.py", "quick", "x")
     assert endless.calls == [("configure", "7"), ("limit", "12000000")]
     assert endless.n_calls == 2  # the first result had other settings
 
@@ -274,15 +274,15 @@ async def test_max_workspace_chars_0_indexes_nothing(server_and_engine: tuple[Re
     requests.index.hold("b.py", "")
     requests.index.configure(Settings())
     requests.index.hold("c.py", "")
-    await requests.suggest(1, "a.py", "quick", "x")
+    await requests.suggest("a.py", "quick", "x")
     assert [name for what, name in endless.calls if what == "hold"] == ["c.py"]
 
 
 async def test_request_with_a_selected_menu_entry(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
-    assert await requests.suggest(1, "a.py", "b", "a", ("other b", "other a")) == Suggestion(
+    assert await requests.suggest("a.py", "b", "a", ("other b", "other a")) == Suggestion(
         "a.py/b/a/other b/other a", 1.0
     )
     assert endless.n_calls == 0
-    await requests.alternatives(1)  # after all pending work in the thread
+    await requests.wait()
     assert endless.n_ahead == 0

@@ -1,7 +1,6 @@
 """Which request is computed ahead when a document changes."""
 
 import asyncio
-from collections.abc import Hashable
 
 import pytest
 from lsprotocol import types
@@ -23,10 +22,10 @@ class RecordingCompleter(Completer):
 
     def __init__(self, server: TinyCopilotServer) -> None:
         super().__init__(server.session, server.scheduler, server.index)
-        self.keys = list[Hashable]()
+        self.requests = list[Request]()
 
-    async def suggest(self, key: Hashable, request: Request) -> Suggestion | None:
-        self.keys.append((key, request))
+    async def suggest(self, request: Request) -> Suggestion | None:
+        self.requests.append(request)
         if request.before == "fail":
             raise RuntimeError
         return Suggestion("ort os", 0.9)
@@ -53,18 +52,18 @@ def server() -> TinyCopilotServer:
     return server
 
 
-def keys(server: TinyCopilotServer) -> list[Hashable]:
+def requests(server: TinyCopilotServer) -> list[Request]:
     assert isinstance(server.completer, RecordingCompleter)
-    return server.completer.keys
+    return server.completer.requests
 
 
 async def test_request_uses_the_result_computed_ahead(server: TinyCopilotServer) -> None:
     assert await ask(server, 2) == ["ort os"]
     handlers.did_change(server, change(2, "p", 2))
     await asyncio.sleep(0)
-    assert len(keys(server)) == 2
+    assert len(requests(server)) == 2
     assert await ask(server, 3) == ["ort os"]
-    first, ahead, asked = keys(server)
+    first, ahead, asked = requests(server)
     assert first != ahead == asked
     server.stop()
 
@@ -80,7 +79,7 @@ async def test_nothing_is_computed_ahead_without_requests_or_when_disabled(serve
         server.session.settings = wanted
         handlers.did_change(server, change(version, "r", version))
         await asyncio.sleep(0)
-    assert keys(server) == []
+    assert requests(server) == []
     server.stop()
 
 

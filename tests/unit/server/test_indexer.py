@@ -36,12 +36,15 @@ class Harness:
         self.folders.set_roots([folder.as_uri()])
         self.idle = threading.Event()
         self.idle.set()
-        self.indexer = Indexer(self.call, Scanner(self.folders), self.open.__contains__, self.idle.wait)
+        self.indexer = Indexer(self.call, Scanner(self.folders), self.open.__contains__, self.pause)
         self.ever_open = set[str]()
 
     def save_to(self, path: Path) -> None:
         """Save the index in that file."""
         self.indexer.file = IndexFile(path, "digest", self.ever_open.__contains__)
+
+    def pause(self) -> None:
+        self.idle.wait()
 
     def call(self, function: Callable[[NGramModel], T]) -> T:
         self.before_each()
@@ -171,11 +174,12 @@ def test_indexer_waits_during_a_request(harness: Harness) -> None:
     assert harness.indexed == {"a.py"}
 
 
-def test_close_interrupts_a_waiting_indexer(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_stops_a_waiting_indexer(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     harness.write("a.py", "a = 1\n")
     harness.idle.clear()
     harness.indexer.scan(None)
     harness.indexer.close()
+    harness.idle.set()
     for thread in threading.enumerate():
         if thread.name.startswith("indexer"):
             thread.join(60)

@@ -87,7 +87,7 @@ async def loading(settings: Settings) -> AsyncIterator[Loading]:
 
 
 async def says(loading: Loading, before: str = BEFORE) -> str:
-    suggestion = await loading.server.completer.suggest(before, Request(before, "", "a.py"))
+    suggestion = await loading.server.completer.suggest(Request(before, "", "a.py"))
     return suggestion.text if suggestion else ""
 
 
@@ -110,15 +110,13 @@ async def test_same_alphabet_keeps_the_ngram_model(
 async def test_weights_are_those_of_a_folder_opened_while_loading(loading: Loading, tmp_path: Path) -> None:
     engine = loading.scheduler.engine
     assert engine is not None
-    first, second = (tmp_path / name for name in ("first", "second"))
-    for folder in (first, second):
+    for name in ("first", "second"):
+        before, folder = loading.index.learned.path, tmp_path / name
         folder.mkdir()
-    loading.open_folder(first)
-    learned = loading.index.learned_in(loading.server.session.folders.main, engine)
-    loading.open_folder(second)
-    await asyncio.wrap_future(loading.index.take_over(engine, learned))
-    here = loading.server.session.folders.main
-    assert loading.index.learned.path == LearnedWeights.of(here, engine.tokenizer.digest).path != learned.path
+        loading.open_folder(folder)
+        await asyncio.wrap_future(loading.index.take_over(engine))
+        here = loading.server.session.folders.main
+        assert loading.index.learned.path == LearnedWeights(here, engine.tokenizer.digest).path != before
 
 
 async def test_other_alphabet_starts_an_empty_ngram_model(

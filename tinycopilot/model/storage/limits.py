@@ -30,6 +30,6 @@ def config_from_data(data: Mapping[str, Any]) -> GPTConfig:
 
 
 def n_cached_values(config: GPTConfig) -> int:
-    """Return the approximate size of a KVCache: keys, values, and the inputs of the convolutions."""
+    """Return the approximate size of the compiled network's cache: keys, values, and the convolutions' inputs."""
     n_rows = 2 * config.window + SPARE
     return config.n_layers * config.d_model * n_rows * (4 if config.conv_width > 1 else 2)
