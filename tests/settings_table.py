@@ -24,8 +24,8 @@ NOT_SYNCED = {"modelPath", "tokenizerPath"}
 VS_CODES_OWN: dict[str, tuple[Any, str]] = {
     "popup": (
         "automatic",
-        "VS Code shows word-based suggestions only if no extension supplies entries. With `true`, tinycopilot is such "
-        "an extension: where no other extension supplies entries, word-based suggestions disappear.",
+        "VS Code shows word-based suggestions only if no extension supplies entries. With `true`, tinycopilot supplies "
+        "entries, so word-based suggestions no longer appear.",
     ),
     "enabled": (True, "No server runs while this is off."),
 }

@@ -127,7 +127,7 @@ def run_adaptation(
     if not progress:
         answer(message)
         if comparison.is_better:
-            answer(f"saved for {workspace.folders[0]}: {own.model}; to undo, delete its folder")
+            answer(f"saved for {workspace.folders[0]}; to undo, delete {own.model.parent}")
 
 
 def adapt(

@@ -33,7 +33,8 @@ def check(multi_head: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.nda
     answer = multi_head(q, k, v, H)
     require(np.shape(answer) == (T, C), f"join the heads along the columns, to ({T}, {C}): np.concatenate(..., axis=1)")
     require(
-        not close(answer, attention(q, k, v)), "that is a single head as wide as all: give each head its own columns"
+        not close(answer, attention(q, k, v)),
+        "that is one head as wide as all together: give each head its own columns",
     )
     strided = np.concatenate([attention(q[:, h::H], k[:, h::H], v[:, h::H]) for h in range(H)], axis=1)
     require(not close(answer, strided), "the columns of a head are next to each other: [h * D : (h + 1) * D]")

@@ -17,14 +17,14 @@ def gain(ps: Sequence[float], reading_keys: float, waiting_keys: float) -> float
     - p is the product of all ps: with this probability one key replaces n, which saves n - 1
     - reading costs `reading_keys`
     - each character that is typed while the suggestion is visible costs `waiting_keys`, but the first one is free. The
-      expected number of typed characters, with the first one, is 1 + ps[0] + ps[0] * ps[1] + ..., with n terms:
-      character i is typed if all before it were right
+      expected number of typed characters, including the first, is the sum of n terms: 1 + ps[0] + ps[0] * ps[1] + ...
+      (character i is typed if all before it were right)
     """
     raise NotImplementedError
 
 
 def best_length(ps: Sequence[float], reading_keys: float, waiting_keys: float) -> int:
-    """Return how many of the characters to show, so that the gain is highest; 0 if it is never above 0."""
+    """Return the number of characters to show for the highest gain; 0 if the gain is never above 0."""
     raise NotImplementedError
 
 
