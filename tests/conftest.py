@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from networks import compiled, randomise
+from networks import compiled, randomize
 from preloaded import preloading
 
 from tinycopilot.completion.network import Network
@@ -93,7 +93,7 @@ def tokenizer() -> SimpleTokenizer:
 def model(tokenizer: SimpleTokenizer) -> TinyGPT:
     """A network with 2 layers, d_model 32, window 8, convolutions of 3 (reach 23), in float64."""
     config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
-    return randomise(TinyGPT(config).double())
+    return randomize(TinyGPT(config).double())
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +108,7 @@ def pair(tmp_path: Path, tokenizer: SimpleTokenizer) -> ModelPaths:
     paths = ModelPaths(tmp_path / "tiny_gpt.pth", tmp_path / "tokenizer.pth")
     config = GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3)
     tokenizer.save(paths.tokenizer)
-    randomise(TinyGPT(config)).save(paths.model, tokenizer)
+    randomize(TinyGPT(config)).save(paths.model, tokenizer)
     return paths
 
 

@@ -10,7 +10,7 @@ EVERYTHING = CompleterSettings(eagerness=1, min_confidence=0, max_chars=12, max_
 SURE = 40.0
 
 
-def randomise(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
+def randomize(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
     """Set every parameter to a random value: the zeros that training starts from would hide most errors."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

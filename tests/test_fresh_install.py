@@ -42,7 +42,7 @@ def installed(wheel: Path) -> Path:
     return site
 
 
-def test_wheel_contains_every_file_of_the_packages_and_the_licence(installed: Path) -> None:
+def test_wheel_contains_every_file_of_the_packages_and_the_license(installed: Path) -> None:
     for package in (ROOT / "tinycopilot", ROOT / "server" / "tinycopilot_server"):
         files = (path for path in package.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
         names = {path.relative_to(package.parent) for path in files}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from learning import write_corpus
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -35,13 +35,13 @@ def a_run(folder: Path, *, ext: str = ".py", held_out: str = TEXT, **shape: int)
     tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
     config = GPTConfig(tokenizer.vocab_size, **{"n_layers": 2, "n_heads": 2, "d_model": 16, "window": 64} | shape)
     run = Run({"ext": [ext]}, corpus, tokenizer, config, TrainConfig(), SCHEDULE, {})
-    state = TrainState(randomise(TinyGPT(config), std=0.1), run.config)
+    state = TrainState(randomize(TinyGPT(config), std=0.1), run.config)
     return run, state
 
 
 def take_steps(state: TrainState, n: int, seed: int = 0) -> None:
     """Change the weights as if `n` steps had been taken; log an interval and an evaluation."""
-    randomise(state.model, seed, std=0.3)
+    randomize(state.model, seed, std=0.3)
     log = state.log
     log.n_steps, log.n_chars, log.seconds = log.n_steps + n, log.n_chars + 128 * n, log.seconds + 0.1 * n
     bits = 1 + 6 * math.exp(-log.n_steps / 100)

@@ -217,7 +217,7 @@ def as_pattern(path: str) -> str:
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
 
 
-def normalise_suffixes(words: Sequence[str]) -> tuple[str, ...]:
+def normalize_suffixes(words: Sequence[str]) -> tuple[str, ...]:
     """Convert `py`, `.JS` and `c,h` to `.py`, `.js`, `.c`, `.h`. Raises UserError if one is invalid."""
     suffixes = []
     for word in (part.strip() for words_of_one in words for part in words_of_one.split(",")):

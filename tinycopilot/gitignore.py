@@ -111,7 +111,7 @@ class Rules:
     """The patterns of one .gitignore; the last match decides."""
 
     def __init__(self, patterns: Iterable[Pattern], above: "Rules | None" = None) -> None:
-        """`above`: the rules of the parent .gitignore, whose patterns count towards the limits. Raises TooManyError."""
+        """`above`: the rules of the parent .gitignore, whose patterns count toward the limits. Raises TooManyError."""
         self._verdicts: list[bool] = []
         self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
         self._globs: list[tuple[int, Pattern]] = []  # in reverse order

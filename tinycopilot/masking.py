@@ -27,7 +27,7 @@ Span = tuple[int, int]
 
 
 class TokenFormat(NamedTuple):
-    """A format of tokens that are recognised by their text alone."""
+    """A format of tokens that are recognized by their text alone."""
 
     needle: str
     """A substring of every token of this format."""

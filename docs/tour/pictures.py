@@ -75,7 +75,7 @@ def characters() -> Svg:
 
 
 def kind_of(character: str) -> str:
-    """The colour of a character on the map."""
+    """The color of a character on the map."""
     if character.isalpha():
         return "b" if character.isupper() else "a"
     return "c" if character.isdigit() else "d" if character in "()[]{}" else "e"
@@ -86,9 +86,9 @@ def embeddings() -> Svg:
     alphabet = engine().tokenizer.alphabet
     rows = engine().network.weights().embedding[: len(alphabet)]  # (A, C)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    centred = rows - rows.mean(0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]  # (2, C), the principal components
-    points = centred @ axes.T  # (A, 2)
+    centered = rows - rows.mean(0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2][:2]  # (2, C), the principal components
+    points = centered @ axes.T  # (A, 2)
     points *= np.sign(points[np.abs(points).argmax(0), [0, 1]])  # the sign of a component is arbitrary
     svg = Svg(640, 470, "A map of the characters: similar embeddings are close to each other")
     low, high = points.min(0), points.max(0)

@@ -1,4 +1,4 @@
-"""A small SVG file: shapes and text, with colours for light and dark pages."""
+"""A small SVG file: shapes and text, with colors for light and dark pages."""
 
 import itertools
 from collections.abc import Iterable, Sequence

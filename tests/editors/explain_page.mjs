@@ -4,7 +4,7 @@
 //   node explain_page.mjs TINYCOPILOT [SCREENSHOT.png]
 //
 // TINYCOPILOT is the program. playwright-core and axe-core are found as in vscode_page.mjs. SCREENSHOT.png is a picture of
-// the explain page to write. (docs/explain.png is such a picture, reduced to 200 colours.)
+// the explain page to write. (docs/explain.png is such a picture, reduced to 200 colors.)
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -31,7 +31,7 @@ COMMAND_ERRORS = {
     "set eagerness = 0.2 0.3": 'eagerness must be a number from 0 to 1, not "0.2 0.3"',
     "set maxChars 1.5": "maxChars must be an integer from 1 to 100000, not 1.5",
     "set inComments=never": 'inComments must be true or false, not "never"',
-    "set colour=red": "set: unknown setting `colour`; example: set eagerness=0.9",
+    "set color=red": "set: unknown setting `color`; example: set eagerness=0.9",
 }
 """Arguments of `:TinyCopilot`, and the expected error."""
 

@@ -5,7 +5,7 @@ r"""Type in a real Neovim in a real terminal, wait for ghost text, take a screen
 The terminal is tmux: keys are sent through it, and the screenshot is drawn from its screen. Other state (the
 server's status, the buffer's text) is read over Neovim's RPC. A copy of FILE, a short Python file, is opened in a new
 folder with the plugin installed as documented, and TEXT_TO_TYPE is typed on a new line at its end. Checks:
-  - the ghost text is on screen after the typed text, in a different colour;
+  - the ghost text is on screen after the typed text, in a different color;
   - Tab adds exactly the ghost text to the buffer, and one undo removes it;
   - without ghost text, Tab inserts a tab.
 Exits with 1 on failure; the screenshot then shows the screen at that time. Requires tmux, the font DejaVu Sans Mono
@@ -49,7 +49,7 @@ def test(editor: Editor, to_type: str, png: Path) -> str:
         )
     typed = {cell.foreground for cell in line[column - len(to_type.lstrip()) : column]}
     if typed & {cell.foreground for cell in on_screen if cell.character.strip()}:
-        raise AssertionError("the ghost text has the same colour as typed text")
+        raise AssertionError("the ghost text has the same color as typed text")
 
     terminal.press("Tab")
     after = wait_for("change after Tab", 5, lambda: editor.text() != before and editor.text())

@@ -66,15 +66,15 @@ class Cell(NamedTuple):
     underline: bool = False
 
 
-FOREGROUND, BACKGROUND, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's default dark colours
-PALETTE = [  # the terminal's eight colours, and their bright variants
+FOREGROUND, BACKGROUND, CURSOR = "#e0e2ea", "#14161b", "#9b9ea4"  # Neovim's default dark colors
+PALETTE = [  # the terminal's eight colors, and their bright variants
     *("#07080d", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#eef1f8"),
     *("#4f5258", "#ffc0b9", "#b3f6c0", "#fce094", "#a6dbff", "#ffcaff", "#8cf8f7", "#ffffff"),
 ]
 
 
-def colour(codes: Iterator[int], default: str) -> str:
-    """Parse the colour that follows a 38 or 48: `2;r;g;b` or `5;index`."""
+def color(codes: Iterator[int], default: str) -> str:
+    """Parse the color that follows a 38 or 48: `2;r;g;b` or `5;index`."""
     if next(codes) == 2:
         return "#" + "".join(f"{next(codes):02x}" for _ in range(3))
     index = next(codes)
@@ -87,7 +87,7 @@ def colour(codes: Iterator[int], default: str) -> str:
 
 
 def parse_screen(screen: str) -> list[list[Cell]]:
-    """Parse the output of tmux's capture-pane into rows of cells. Colours carry over from row to row."""
+    """Parse the output of tmux's capture-pane into rows of cells. Colors carry over from row to row."""
     plain = {
         "foreground": FOREGROUND,
         "background": BACKGROUND,
@@ -120,9 +120,9 @@ def parse_screen(screen: str) -> list[list[Cell]]:
                 case 1 | 3 | 4 | 7:
                     style[{1: "bold", 3: "italic", 4: "underline", 7: "reverse"}[code]] = True
                 case 38:
-                    style["foreground"] = colour(codes, FOREGROUND)
+                    style["foreground"] = color(codes, FOREGROUND)
                 case 48:
-                    style["background"] = colour(codes, BACKGROUND)
+                    style["background"] = color(codes, BACKGROUND)
                 case 39:
                     style["foreground"] = FOREGROUND
                 case 49:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lsp_editor import Editor, Start
 from lsprotocol import types
-from networks import EVERYTHING, randomise, sure
+from networks import EVERYTHING, randomize, sure
 from pytest_lsp import ClientServerConfig, LanguageClient
 from tinycopilot_server.settings import camel_case
 
@@ -24,7 +24,7 @@ NOT_SUPPORTED = object()
 
 def new_model(tokenizer: SimpleTokenizer) -> TinyGPT:
     torch.set_num_threads(1)
-    return randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=16)))
+    return randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=2, n_heads=2, d_model=32, window=16)))
 
 
 def save(model: TinyGPT, tokenizer: SimpleTokenizer, folder: Path) -> ModelPaths:

@@ -72,11 +72,11 @@ async def test_invalid_setting_is_reported_once_and_replaced(start: Start, optio
     editor = await start(options=options)
     editor.open(CODE)
     for _ in range(2):
-        editor.set({"tinycopilot": {"maxLines": 0, "colour": "red"}})
+        editor.set({"tinycopilot": {"maxLines": 0, "color": "red"}})
         assert await ghost(editor)
     [message] = [message.message for message in editor.client.messages]
     assert "maxLines must be a whole number from 1 to 100,000, not 0: using 3" in message
-    assert "unknown setting 'colour'" in message
+    assert "unknown setting 'color'" in message
     editor.set({"tinycopilot": {"maxLines": "many"}})
     assert await ghost(editor)
     assert len(editor.client.messages) == 2

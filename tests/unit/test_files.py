@@ -14,7 +14,7 @@ from tinycopilot.files import (
     NotTextError,
     Patterns,
     Reason,
-    normalise_suffixes,
+    normalize_suffixes,
     read_pieces,
     read_source,
     read_written,
@@ -203,10 +203,10 @@ def test_many_files_are_counted_and_three_named() -> None:
 
 
 def test_suffix_descriptions() -> None:
-    assert normalise_suffixes(["py", ".JS", "c,h", "d.ts", "c++", "py"]) == (".py", ".js", ".c", ".h", ".d.ts", ".c++")
+    assert normalize_suffixes(["py", ".JS", "c,h", "d.ts", "c++", "py"]) == (".py", ".js", ".c", ".h", ".d.ts", ".c++")
     for word in ("", "a/b", "*", "*.py", ".", "py,", "a b"):
         with pytest.raises(UserError) as caught:
-            normalise_suffixes(["py", word])
+            normalize_suffixes(["py", word])
         assert "\n" not in str(caught.value)
         assert "--ext py" in str(caught.value)
 
@@ -254,7 +254,7 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     [
         (b"\x7fELF\0\0", "binary"),
         ("caf\xe9\n".encode("latin1"), "not UTF-8 text (byte 3)"),
-        ("abc".encode("utf-16-le"), "binary"),  # without a byte order mark it is not recognised as text
+        ("abc".encode("utf-16-le"), "binary"),  # without a byte order mark it is not recognized as text
         ("abc".encode("utf-32"), "binary"),
         (b"\xff\xfea\0\0\0", "binary"),
         (b"\xff\xfe\xfa" * 10, "not UTF-8 text (byte 0)"),  # no such characters

@@ -38,7 +38,7 @@ def test_held_out_list_is_valid(data: ModuleType) -> None:
     assert not heldout & set(names)
     assert set(listed["text"]["packages_never_learned_from"]) == heldout
     for source in listed["sources"]:
-        assert source["licence"] in PERMISSIVE, source["name"]
+        assert source["license"] in PERMISSIVE, source["name"]
         assert source["taken"]["files"] > 0
         if source["kind"] != "stdlib":
             assert len(source["sha256"]) == 64
@@ -73,7 +73,7 @@ def test_excluded_sources(data: ModuleType) -> None:
         "renamed.py": "shares a passage with a held-out package",
         "reindented.py": "more than half a copy",
         "half_new.py": None,
-        "gpl.c": "names a licence that is not permissive",
+        "gpl.c": "names a license that is not permissive",
         "clicked.py": None,
         "blank.py": "empty",
     }

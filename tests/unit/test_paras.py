@@ -33,7 +33,7 @@ def test_manifest_matches_the_files() -> None:
     assert all(stage["command"].startswith("tinycopilot train") for stage in manifest["stages"])
     assert len(manifest["corpus"]["all_documents"]) == 64
     assert manifest["corpus"]["all_documents"] == training["corpus_sha256"]
-    assert {"corpus.txt", "stdlib"} <= set(manifest["corpus"]["licences"])
+    assert {"corpus.txt", "stdlib"} <= set(manifest["corpus"]["licenses"])
 
 
 def test_shipped_model_predicts_python() -> None:

@@ -71,7 +71,7 @@ def _one_line(text: str) -> str:
 
 
 def print_lines(sections: Sections, last: Sequence[tuple[str, str]]) -> None:
-    """Print the report, in colour if the terminal has colours and rich is installed."""
+    """Print the report, in color if the terminal has colors and rich is installed."""
     lines = [*as_lines(sections), list(last)]
     try:
         from rich.console import Console  # noqa: PLC0415 (it may be the missing package)

@@ -116,7 +116,7 @@ def spread(logits, possible, row):  # type: ignore[no-untyped-def]
 
 @compiled
 def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untyped-def]
-    """The normalised weighted sum of `rows`, (n, A + 1), in `mixed`, (A + 1,); -inf for impossible characters.
+    """The normalized weighted sum of `rows`, (n, A + 1), in `mixed`, (A + 1,); -inf for impossible characters.
 
     The weight of row i is the sum of both weights, clipped to 0 ... MAX_WEIGHT. Returns the most probable entry except
     the last.

@@ -267,7 +267,7 @@ def exp_of_negative(x):  # type: ignore[no-untyped-def]
     Plain arithmetic, so that one instruction handles eight numbers; n is put into the exponent bits of the float.
     """
     x = max(x * np.float32(1.442695041), np.float32(-126))  # log2(e)
-    n = np.int32(x - np.float32(0.5))  # the nearest whole number: this cuts towards zero
+    n = np.int32(x - np.float32(0.5))  # the nearest whole number: this cuts toward zero
     f = (x - np.float32(n)) * np.float32(0.6931471806)  # ln(2)
     p = np.float32(1 / 720) * f + np.float32(1 / 120)
     p = ((((p * f + np.float32(1 / 24)) * f + np.float32(1 / 6)) * f + np.float32(0.5)) * f + np.float32(1)) * f

@@ -30,7 +30,7 @@ MAX_DEPTH: Final = 200
 """Maximum number of frames kept from one chunk to the next: the innermost."""
 N_RECENT: Final = 8
 """Characters of look-behind: a string's prefix and the character before it, a keyword before a regular expression, or
-the neighbours of an equals sign."""
+the neighbors of an equals sign."""
 
 QUOTES: Final = ("'", '"')
 

@@ -173,7 +173,7 @@ def truncate(
 
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed through, beyond the first)
 
-    which favours few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
+    which favors few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
     where `End` allows it after `before`, where accepting it keeps the code between `before` and `after` valid
     (`Insertion`), and where it is plausible (`Plausibility`). Indentation, which editors insert, is worth nothing.
     """

@@ -19,7 +19,7 @@ from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.files import LeftOut, Patterns, as_pattern, normalise_suffixes
+from tinycopilot.files import LeftOut, Patterns, as_pattern, normalize_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, real_path, require_home, workspace_model
@@ -115,7 +115,7 @@ def run_adaptation(
     """Run the command. If it is interrupted, the previous model stays. Raises UserError."""
     reporter = JsonProgress(answer if progress else None)
     reporter.say("reading", 0.0)
-    workspace = read_workspace(folders, normalise_suffixes(ext or ["py"]), exclude or ())
+    workspace = read_workspace(folders, normalize_suffixes(ext or ["py"]), exclude or ())
     own = workspace_model(str(workspace.folders[0]))
     require_home(own.model)
     folder = run_folder(own)

@@ -17,7 +17,7 @@ MIN_GAIN = 0.002
 N_DEVIATIONS = 2.0
 """Minimum gain, in standard errors of the mean over pieces."""
 PIECE_CHARS = 100
-"""Length of a piece. Neighbouring characters are correlated, so the standard error is that of piece means."""
+"""Length of a piece. Neighboring characters are correlated, so the standard error is that of piece means."""
 
 Bits = dict[str, list[float]]
 """-log2 p of each character, by predictor: `network`, `mixed`."""

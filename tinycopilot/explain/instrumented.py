@@ -86,9 +86,9 @@ def read(network: Network, ids: list[int], n_shown: int) -> Pass:
 
 def layer_norm(x: Floats, gain: Floats, bias: Floats) -> Floats:
     """(x - mean) / standard deviation * gain + bias, along the last axis."""
-    centred = x - x.mean(-1, keepdims=True)
-    variance = np.square(centred).mean(-1, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + np.float32(EPSILON)) * gain + bias, np.float32)
+    centered = x - x.mean(-1, keepdims=True)
+    variance = np.square(centered).mean(-1, keepdims=True)
+    return np.asarray(centered / np.sqrt(variance + np.float32(EPSILON)) * gain + bias, np.float32)
 
 
 def convolve(h: Floats, taps: Floats) -> Floats:

@@ -16,7 +16,7 @@ from tinycopilot.explain.trace import Trace
 from tinycopilot.page.words import name_of, quoted, visible
 
 EDGES_P: Final = (0.01, 0.1, 0.5)
-"""Probabilities at which one level of colour ends and the next begins."""
+"""Probabilities at which one level of color ends and the next begins."""
 STYLES: Final = ("black on #f4a3a3", "black on #f7cf9a", "black on #f3ecb0", "")
 """Style of each level, the least probable first."""
 N_LIKELIEST: Final = 8
@@ -28,7 +28,7 @@ MAX_CUT_CHARS: Final = 16
 
 
 def console() -> Console:
-    """Return a console on the terminal, or on a pipe, without colours."""
+    """Return a console on the terminal, or on a pipe, without colors."""
     return Console(highlight=False, emoji=False, markup=False)
 
 

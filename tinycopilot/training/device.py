@@ -70,7 +70,7 @@ def operations(shape: GPTConfig, schedule: Schedule) -> float:
 def share_of_peak(
     shape: GPTConfig, schedule: Schedule, seconds: float, device: torch.device, n_devices: int
 ) -> float | None:
-    """Return the model FLOPs utilisation, 0 to 1, of a GPU's bfloat16 peak; None if the peak is unknown."""
+    """Return the model FLOPs utilization, 0 to 1, of a GPU's bfloat16 peak; None if the peak is unknown."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)

@@ -14,7 +14,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 N_ITERATIONS = 5
 
 
-def orthogonalise(x: Tensor) -> Tensor:
+def orthogonalize(x: Tensor) -> Tensor:
     """Return matrices with the same singular vectors as `x`, (N, R, C), R <= C, and singular values of 0.7 to 1.2.
 
     Newton-Schulz iteration with the quintic of Jordan et al. 2024 (kellerjordan.github.io/posts/muon): matrix products
@@ -46,7 +46,7 @@ class Muon(Optimizer):
     ) -> None:
         """`n_parts` of a group: each of its parameters consists of that many matrices, stacked.
 
-        The processes of `dist`, which all have the same gradients, share the orthogonalisation.
+        The processes of `dist`, which all have the same gradients, share the orthogonalization.
         """
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "n_parts": 1})
         self.dtype, self.dist = dtype, dist
@@ -68,7 +68,7 @@ class Muon(Optimizer):
                             by_shape[rows, columns].append((matrix, along, group["lr"]))
         for members in by_shape.values():
             directions = torch.stack([along for _, along, _ in members]).to(self.dtype)
-            updates = self.dist.map_sharded(orthogonalise, directions)
+            updates = self.dist.map_sharded(orthogonalize, directions)
             for (matrix, _, rate), update in zip(members, updates, strict=True):
                 matrix.add_(update, alpha=-rate)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tinycopilot import UserError
-from tinycopilot.files import normalise_suffixes
+from tinycopilot.files import normalize_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage.writing import as_tensors
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -119,7 +119,7 @@ class TrainOptions:
             raise UserError("--epochs and --minutes exclude each other; give one of them")
         flags = DEFAULTS | {name: getattr(self, name) for name in self.given()}
         flags["corpus"] = [_from_anywhere(name) for name in flags["corpus"] or [str(bundled_path("corpus.txt"))]]
-        flags["ext"] = list(normalise_suffixes(flags["ext"]))
+        flags["ext"] = list(normalize_suffixes(flags["ext"]))
         if flags["init"]:
             flags |= {"init": _from_anywhere(flags["init"]), "size": self.size}
         if flags["minutes"]:

@@ -137,7 +137,7 @@ def test_oversized_settings_are_not_read(tmp_path: Path, monkeypatch: pytest.Mon
         ({"serverCommand": 7}, "must be a list of strings"),
         ({}, "not on the PATH"),
         ({"serverCommand": ["~/venv/server"], "eagerness": 7}, "eagerness must be a number from 0 to 1, not 7"),
-        ({"serverCommand": ["~/venv/server"], "colour": 7}, "unknown setting 'colour'"),
+        ({"serverCommand": ["~/venv/server"], "color": 7}, "unknown setting 'color'"),
         ({"serverCommand": ["~/venv/server"], "modelPath": "~/m.pth"}, "file ~/m.pth not found"),
     ],
 )

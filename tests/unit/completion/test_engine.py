@@ -302,7 +302,7 @@ def test_prepared_document_is_dropped_after_forget_all(network: Network, tokeniz
     assert asked == suggest(Engine(network, tokenizer, ALL), TYPED_BEFORE, "\u4f00", document="y")
 
 
-def test_line_ends_are_normalised_in_the_index(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_line_ends_are_normalized_in_the_index(network: Network, tokenizer: SimpleTokenizer) -> None:
     held = []
     for end in ("\n", "\r\n", "\r"):
         engine = Engine(network, tokenizer, ALL)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.completion.generation import _sample, generate
 from tinycopilot.completion.network import Network
@@ -17,7 +17,7 @@ CONFIG = GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3
 
 @pytest.fixture(scope="module")
 def both() -> tuple[TinyGPT, Network]:
-    model = randomise(TinyGPT(CONFIG), std=0.2)
+    model = randomize(TinyGPT(CONFIG), std=0.2)
     return model, Network(CONFIG, {n: w.numpy() for n, w in model.state_dict().items()}, int8=False)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.completion.network import PIECE_LEN, Cache, Network, load_pair
 from tinycopilot.model.config import SPARE, GPTConfig
@@ -44,7 +44,7 @@ def configs(draw: st.DrawFn) -> GPTConfig:
 
 def networks(config: GPTConfig, seed: int = 0) -> tuple[TinyGPT, Network]:
     """A random network, and the same network compiled, in float32."""
-    model = randomise(TinyGPT(config), seed, std=0.7 / config.d_model**0.5)
+    model = randomize(TinyGPT(config), seed, std=0.7 / config.d_model**0.5)
     with torch.no_grad():
         model.embedding.weight *= config.d_model**0.5
         model.head.weight *= 3

@@ -44,7 +44,7 @@ def test_without_matches_prediction_is_the_networks() -> None:
     assert prediction.log_probs == pytest.approx(np.log(P_NETWORK), rel=1e-5)
 
 
-def test_prediction_is_the_normalised_weighted_log_sum() -> None:
+def test_prediction_is_the_normalized_weighted_log_sum() -> None:
     predictor = knowing("ababab" * 3, "abab")
     prediction = predicted(predictor, "abab")
     file = NGramModel(predictor.alphabet)

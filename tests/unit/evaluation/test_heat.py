@@ -1,4 +1,4 @@
-"""Background colours of code, and that the code itself is complete."""
+"""Background colors of code, and that the code itself is complete."""
 
 import itertools
 import math
@@ -29,11 +29,11 @@ def test_gains_are_signed(bits: float, expected: str) -> None:
     assert gain_class(bits) == expected
 
 
-def test_no_gain_colour_where_neither_side_has_one() -> None:
+def test_no_gain_color_where_neither_side_has_one() -> None:
     assert gain_class(EDGES_BITS[0] - 1e-9) == "" == gain_class(1e-9 - EDGES_BITS[0])
 
 
-def test_neighbours_of_one_colour_are_merged() -> None:
+def test_neighbors_of_one_color_are_merged() -> None:
     heat = HeatMap(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
     assert heat.html(0, 4, ["network"]) == (
         '<i title="network 0.12, n-grams 0.25, mixed 0.12">a</i>'
@@ -54,7 +54,7 @@ def test_costly_line_end_is_visible() -> None:
     assert heat.html(2, 4, ["network"], quiet=True) == "b"
 
 
-def test_untyped_text_has_no_colour() -> None:
+def test_untyped_text_has_no_color() -> None:
     replayed = a_replay("abcdef", network=dict.fromkeys(range(6), 3.0), first=2, last=4)
     assert re.sub(' title="[^"]*"', "", HeatMap(replayed).html(0, 6, ["network"])) == 'ab<i class="n3">cd</i>ef'
 

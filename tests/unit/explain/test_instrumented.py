@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import compiled, randomise
+from networks import compiled, randomize
 
 from tinycopilot.completion.network import Network
 from tinycopilot.explain.instrumented import Pass, read
@@ -19,7 +19,7 @@ SHAPES = {"1 layer, 1 head": (1, 1, 1), "no convolution": (2, 2, 1), "usual": (3
 
 def built(n_layers: int, n_heads: int, conv_width: int, window: int = 9) -> TinyGPT:
     config = GPTConfig(20, n_layers=n_layers, n_heads=n_heads, d_model=16, window=window, conv_width=conv_width)
-    return randomise(TinyGPT(config), std=0.4)
+    return randomize(TinyGPT(config), std=0.4)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from explain_page import Page
 from markupsafe import escape
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.cli import main
 from tinycopilot.completion.decoding import log_softmax
@@ -163,7 +163,7 @@ def test_one_layer_or_one_head(n_layers: int, n_heads: int, make_page: MakePage,
     (tmp_path / "small").mkdir()
     paths = ModelPaths(tmp_path / "small" / "tiny_gpt.pth", tmp_path / "small" / "tokenizer.pth")
     tokenizer.save(paths.tokenizer)
-    randomise(TinyGPT(config)).save(paths.model, tokenizer)
+    randomize(TinyGPT(config)).save(paths.model, tokenizer)
     arrays = make_page("abc = def(a)\n" * 4, model=paths).arrays
     assert arrays["attention"].shape[:2] == (n_layers, n_heads)
     assert arrays["lens_p"].shape[0] == n_layers + 1

@@ -37,7 +37,7 @@ PARTS = ("Text", "Next character", "Seen before", "Decision")
 def test_any_text_is_explained(text: str, explain) -> None:
     out, _ = explain(text)
     assert [line.strip() for line in out.splitlines() if line.strip() in PARTS] == list(PARTS)
-    assert "\x1b" not in out  # no text can move the cursor or change the colours
+    assert "\x1b" not in out  # no text can move the cursor or change the colors
     assert "\x07" not in out
     if "[bold]" in text:
         assert "[bold]x[/bold]" in out

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.completion.network import Cache
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
@@ -73,7 +73,7 @@ def test_prediction_depends_on_exactly_reach_characters(model: TinyGPT) -> None:
 
 
 def test_generate_depends_on_the_seed_only_and_never_emits_unknown(tokenizer: SimpleTokenizer) -> None:
-    model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 1, 2, 16, 8)))
+    model = randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, 1, 2, 16, 8)))
     model.head.weight[-1] = 0
     model.ln.bias[:] = 1
     model.head.weight[-1] = 100  # the unknown is by far the most probable
@@ -109,7 +109,7 @@ def test_without_convolutions_parameters_are_those_of_gpt_neox() -> None:
     mixed = TinyGPT(GPTConfig(50, n_layers=2, n_heads=2, d_model=32, window=8, conv_width=3))
     added = mixed.state_dict().keys() - plain.state_dict().keys()
     assert added == {f"blocks.{i}.conv{j}.taps" for i in (0, 1) for j in (1, 2)}
-    mixed.load_state_dict(randomise(plain).state_dict(), strict=False)
+    mixed.load_state_dict(randomize(plain).state_dict(), strict=False)
     ids = torch.randint(50, (1, 30))
     assert torch.equal(mixed(ids), plain(ids))  # a new convolution is the identity
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError, load_data
@@ -381,7 +381,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return all hostile files, each in its own folder."""
     top = tmp_path_factory.mktemp("hostile")
     tokenizer = SimpleTokenizer("\n abcdefghijklmnopqrstuvwxyz")
-    model = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, 2, 2, 32, 8, 3)))
+    model = randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, 2, 2, 32, 8, 3)))
     for name, spoil in CASES.items():
         folder = top / str(list(CASES).index(name))
         folder.mkdir()

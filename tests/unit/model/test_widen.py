@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from networks import randomise
+from networks import randomize
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -31,7 +31,7 @@ def random_ids() -> torch.Tensor:
 @pytest.mark.parametrize("conv_width", [1, 3])
 @pytest.mark.parametrize("shape", [(2, 2, 16), (3, 2, 32), (4, 3, 48)])
 def test_widened_network_is_the_same_function(shape: tuple[int, int, int], conv_width: int) -> None:
-    model = randomise(TinyGPT(dataclasses.replace(SHAPE, conv_width=conv_width)))
+    model = randomize(TinyGPT(dataclasses.replace(SHAPE, conv_width=conv_width)))
     wide = wide_network(model, shape).double()
     model.double()
     ids = random_ids()
@@ -41,7 +41,7 @@ def test_widened_network_is_the_same_function(shape: tuple[int, int, int], conv_
 
 @pytest.mark.parametrize("shape", [(3, 2, 32), (4, 3, 48), (3, 4, 32)])
 def test_all_weights_of_a_widened_network_learn(shape: tuple[int, int, int]) -> None:
-    wide = wide_network(randomise(TinyGPT(SHAPE)), shape).double()
+    wide = wide_network(randomize(TinyGPT(SHAPE)), shape).double()
     before = {name: weight.clone() for name, weight in wide.state_dict().items()}
     optimizer = torch.optim.SGD(wide.parameters(), lr=0.1)
     for _ in range(4):  # the first step changes the weights that are zero, and then the gradient reaches the others
@@ -58,4 +58,4 @@ def test_all_weights_of_a_widened_network_learn(shape: tuple[int, int, int]) -> 
 @pytest.mark.parametrize("shape", [(2, 2, 24), (1, 2, 32), (2, 1, 32), (2, 4, 16)])
 def test_invalid_widening_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="cannot widen 2 layers, 2 heads and 16 channels to"):
-        widened(SHAPE, weights_of(randomise(TinyGPT(SHAPE))), *shape)
+        widened(SHAPE, weights_of(randomize(TinyGPT(SHAPE))), *shape)

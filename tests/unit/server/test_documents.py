@@ -13,7 +13,7 @@ def test_positions_outside_of_the_text_are_clamped() -> None:
     assert to_offset(smile + "x", 1, Kind.Utf16) == 0  # inside a pair: before it
 
 
-def test_reversed_range_is_normalised() -> None:
+def test_reversed_range_is_normalized() -> None:
     document = Document("a\nb\nc\n", 0, Kind.Utf16)
     where = types.Range(types.Position(2, 1), types.Position(0, 0))
     document.apply([types.TextDocumentContentChangePartial(range=where, text="Z")], 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from engine_requests import suggest
-from networks import EVERYTHING, randomise, sure
+from networks import EVERYTHING, randomize, sure
 from tinycopilot_server.index import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
@@ -30,7 +30,7 @@ def save(folder: Path, seed: int, alphabet: str = ALPHABET) -> ModelPaths:
     tokenizer = SimpleTokenizer(alphabet)
     model = TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=2, d_model=16, window=8))
     tokenizer.save(paths.tokenizer)
-    sure(randomise(model, seed)).save(paths.model, tokenizer)
+    sure(randomize(model, seed)).save(paths.model, tokenizer)
     return paths
 
 

@@ -39,7 +39,7 @@ def test_valid_values() -> None:
         ({"exclude": [7]}, "exclude must be a list of strings, not [7]: using []"),
         ({"languages": [7]}, "languages must be a list of strings, not [7]: using ['default']"),
         ({"exclude": ["!"]}, "exclude must be a list of .gitignore patterns ('!' is invalid), not ['!']: using []"),
-        ({"colour": "red"}, "unknown setting 'colour'"),
+        ({"color": "red"}, "unknown setting 'color'"),
         ({"inline": "never"}, """inline must be "automatic" or "onDemand" or false, not 'never': using 'automatic'"""),
         ({"inline": 0}, "inline must be"),
         ({"multiline": True}, """multiline must be "whole" or "firstLine", not True: using 'whole'"""),

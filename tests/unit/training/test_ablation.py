@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from learning import CPU, TEXT, Lesson
-from networks import randomise
+from networks import randomize
 from rich.console import Console
 
 from tinycopilot.cli import PARTS as CHOICES
@@ -34,7 +34,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def network(*without: str) -> TinyGPT:
-    return randomise(ablated_network(CONFIG, without))
+    return randomize(ablated_network(CONFIG, without))
 
 
 def last_logits(model: TinyGPT, ids: torch.Tensor = IDS) -> torch.Tensor:
@@ -48,7 +48,7 @@ def test_the_command_line_offers_the_parts() -> None:
 def test_without_nothing_it_is_the_whole_network() -> None:
     whole = TinyGPT(CONFIG)
     ablated = ablated_network(CONFIG, ())
-    randomise(whole)
+    randomize(whole)
     for block, wrapped in zip(whole.decoder_blocks(), ablated.blocks, strict=True):
         wrapped.block.load_state_dict(block.state_dict())
     for name in ("embedding", "ln", "head"):
@@ -68,7 +68,7 @@ def test_without_positions_and_convolution_earlier_order_is_ignored() -> None:
     """Uses one layer, whose input is the characters themselves."""
     shuffled, config = IDS[:, [3, 0, 6, 1, 2, 5, 4, 7]], GPTConfig(20, 1, 2, 32, 16, 3)
     for without, is_same in ((("positions", "convolution"), True), (("positions",), False), (("convolution",), False)):
-        model = randomise(ablated_network(config, without))
+        model = randomize(ablated_network(config, without))
         assert torch.allclose(last_logits(model), last_logits(model, shuffled), atol=1e-4) == is_same
 
 

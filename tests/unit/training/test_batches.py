@@ -27,7 +27,7 @@ def test_shuffle_is_random_access(n: int, seed: int, data: st.DataObject) -> Non
 
 
 def test_shuffle_changes_the_order() -> None:
-    """Neighbours end up far apart, and another seed gives another order."""
+    """Neighbors end up far apart, and another seed gives another order."""
     n = 10_000
     places = shuffled(np.arange(n), n, 7)
     assert abs(np.abs(np.diff(places)).mean() / (n / 3) - 1) < 0.05

@@ -152,16 +152,16 @@ def test_three_processes_cannot_share_four_windows(
 SHARED = """
 import torch
 from tinycopilot.training.distributed import dist_context
-from tinycopilot.training.muon import orthogonalise
+from tinycopilot.training.muon import orthogonalize
 torch.set_num_threads(1)
 five = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
 with dist_context("cpu") as dist:
     asked = []
     def work(items):
         asked.append(len(items))
-        return orthogonalise(items)
+        return orthogonalize(items)
     done = dist.map_sharded(work, five)
-    print(f"<{asked} {bool((done - orthogonalise(five)).abs().max() < 1e-6)}>", flush=True)
+    print(f"<{asked} {bool((done - orthogonalize(five)).abs().max() < 1e-6)}>", flush=True)
 """
 
 

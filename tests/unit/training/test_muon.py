@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tinycopilot.training.muon import Muon, orthogonalise
+from tinycopilot.training.muon import Muon, orthogonalize
 
 SHAPES = [(8, 8), (24, 8), (8, 24), (8, 8), (32, 8), (8, 32), (16, 4)]
 
@@ -35,7 +35,7 @@ def test_equals_pytorch_muon(seed: int, momentum: float) -> None:
 
 
 def test_fused_matrix_equals_its_parts() -> None:
-    """Queries, keys and values are stored in one matrix but orthogonalised separately."""
+    """Queries, keys and values are stored in one matrix but orthogonalized separately."""
     generator = torch.Generator().manual_seed(0)
     parts = [nn.Parameter(torch.randn(8, 8, generator=generator)) for _ in range(3)]
     fused = nn.Parameter(torch.cat([part.detach() for part in parts]))
@@ -50,7 +50,7 @@ def test_fused_matrix_equals_its_parts() -> None:
 def test_singular_values_become_about_equal() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(5, 12, 40, generator=generator) @ torch.diag(torch.logspace(0, -1, 40))
-    sizes = torch.linalg.svdvals(orthogonalise(x))
+    sizes = torch.linalg.svdvals(orthogonalize(x))
     assert sizes.min() > 0.5
     assert sizes.max() < 1.3
 

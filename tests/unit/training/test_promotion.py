@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from networks import randomise
+from networks import randomize
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -49,7 +49,7 @@ def test_only_the_bundled_model_predicts_the_reference_text(
 ) -> None:
     paths = bundled_model()
     assert (reference_bits(*load_pair(paths.model, paths.tokenizer)) or 9) < 1.6
-    other = randomise(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
+    other = randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
     assert (reference_bits(other, tokenizer) or 0) > 4
     monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
     assert reference_bits(other, tokenizer) is None

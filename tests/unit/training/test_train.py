@@ -94,7 +94,7 @@ def test_result_is_the_best_evaluation(tmp_path: Path) -> None:
 
 
 def test_resumed_run_ends_the_same(lesson: Lesson) -> None:
-    """Bit for bit, in weights, optimisers and log; resuming does not change the snapshot."""
+    """Bit for bit, in weights, optimizers and log; resuming does not change the snapshot."""
     schedule, whole, notes = Schedule(SCHEDULE.stages, (40, 60)), lesson.state(), Notes()
     notes.kept.append(whole.snapshot())
     train(whole, schedule, lesson.loader(), lesson.evaluate, {50, 100}, notes)

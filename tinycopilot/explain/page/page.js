@@ -80,7 +80,7 @@ function bars(entries, { className = '', hit, max = 1 } = {}) {
   }));
 }
 
-/** A row of numbers as colours: blue above 0, orange below; `values` from -1 to 1. */
+/** A row of numbers as colors: blue above 0, orange below; `values` from -1 to 1. */
 function strip(values, label) {
   const canvas = el('canvas', { width: values.length, height: 1, className: 'vector', role: 'img', 'aria-label': label });
   const context = canvas.getContext('2d'), image = context.createImageData(values.length, 1);
@@ -169,7 +169,7 @@ function attention(arrays) {
       el('div', { className: 'columns' },
         el('div', {}, table(['key', 'back', 'q·k / √D', 'weight'], rows, { caption: 'The eight highest weights; choose one to see its numbers', classes: rows.map((_, i) => ranked[i][1] === key ? 'best' : '') })),
         el('div', {}, el('h3', {}, `Rotary positions: “${nameAt(first + key)}” is ${t - key} back`), dials(t - key, rates),
-          el('p', { className: 'note' }, 'Each pair of channels of q and k is turned by its position times a rate. Only the difference, shown here, reaches the score: fast pairs tell neighbours apart, slow pairs measure long distances.'))),
+          el('p', { className: 'note' }, 'Each pair of channels of q and k is turned by its position times a rate. Only the difference, shown here, reaches the score: fast pairs tell neighbors apart, slow pairs measure long distances.'))),
       el('details', { open: isOpen, ontoggle: event => { isOpen = event.target.open; } }, el('summary', {}, `q and k, number by number: ${number(sum, 3)} / √${D} = ${number(sum / Math.sqrt(D), 3)}`),
         scrolling(table(['channel', 'q', 'k', 'q · k', 'sum so far'], products, { caption: `q of “${nameAt(chosen)}”, k of “${nameAt(first + key)}”` }), 'q and k', true)));
 

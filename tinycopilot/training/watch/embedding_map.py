@@ -36,7 +36,7 @@ def kind_of(character: str) -> str:
     return "operator" if character.isascii() else "other"
 
 
-def _centred(embedding: Floats) -> Floats:
+def _centered(embedding: Floats) -> Floats:
     rows = np.asarray(embedding, np.float64)
     return np.asarray(rows - rows.mean(0))
 
@@ -46,26 +46,26 @@ def principal_directions(embedding: Floats, kinds: list[str]) -> Floats:
 
     The sign of a direction is arbitrary, and would make the map jump: lower-case letters are left, digits at the top.
     """
-    centred = _centred(embedding)
-    directions = np.linalg.svd(centred, full_matrices=False)[2][:2].T  # (C, 2)
+    centered = _centered(embedding)
+    directions = np.linalg.svd(centered, full_matrices=False)[2][:2].T  # (C, 2)
     for axis, kind, sign in ((0, "lower-case letter", -1), (1, "digit", 1)):
         members = [i for i, one in enumerate(kinds) if one == kind]
-        if members and (centred[members] @ directions[:, axis]).mean() * sign < 0:
+        if members and (centered[members] @ directions[:, axis]).mean() * sign < 0:
             directions[:, axis] *= -1
     return directions
 
 
 def on_plane(embedding: Floats, directions: Floats) -> Floats:
     """Project the rows of `embedding`, (K, C), onto two directions; return coordinates from -1 to 1, (K, 2)."""
-    centred = _centred(embedding)
-    places = centred @ directions
+    centered = _centered(embedding)
+    places = centered @ directions
     return np.asarray(places / max(np.abs(places).max(), 1e-12))
 
 
 def share_on_plane(embedding: Floats, directions: Floats) -> float:
     """Return the share of the variance of `embedding`, (K, C), that the two directions explain."""
-    centred = _centred(embedding)
-    return float(np.square(centred @ directions).sum() / max(np.square(centred).sum(), 1e-300))
+    centered = _centered(embedding)
+    return float(np.square(centered @ directions).sum() / max(np.square(centered).sum(), 1e-300))
 
 
 def same_kind_shares(embedding: Floats, kinds: list[str]) -> dict[str, float]:

@@ -104,7 +104,7 @@ function embeddings() {
   const marks = map.characters.map((character, i) => svg('text', { class: `k${map.kinds[i]}${character.length > 1 ? ' word' : ''}` }, character));
   picture.append(...marks);
   const shares = el('div'), present = map.names.filter((_, i) => map.kinds.includes(i));
-  const key = el('p', { className: 'note' }, 'Colours: ', present.map((name, i) => [i ? ', ' : '', el('span', { className: `k${map.names.indexOf(name)}` }, name)]).flat(),
+  const key = el('p', { className: 'note' }, 'Colors: ', present.map((name, i) => [i ? ', ' : '', el('span', { className: `k${map.names.indexOf(name)}` }, name)]).flat(),
     `. The plane shows ${percent(map.share)} of the newest vectors’ variance.`);
   byId('embeddings-body').append(picture, key, shares);
   panels.push(() => {
