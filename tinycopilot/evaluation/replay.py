@@ -117,7 +117,7 @@ def keys_saved_by_word(shown: ShownSuggestion, text: str) -> int:
 
 
 def is_indentation(text: str, at: int) -> bool:
-    """Whether the character at `at` is part of the leading white space of its line."""
+    """Whether the character at `at` is part of the leading whitespace of its line."""
     return text[at] in " \t" and not text[text.rfind("\n", 0, at) + 1 : at].strip()
 
 

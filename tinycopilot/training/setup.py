@@ -246,7 +246,7 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
 def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
     """Return a line about the characters outside the vocabulary, among `n_chars`; empty if there are none.
 
-    `counts` comes from Text.counts. Raises CorpusError if only white space is in the vocabulary.
+    `counts` comes from Text.counts. Raises CorpusError if only whitespace is in the vocabulary.
     """
     known = set(tokenizer.alphabet)
     unknown = Counter({character: n for character, n in counts.items() if character not in known})

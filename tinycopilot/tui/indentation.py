@@ -18,7 +18,7 @@ def indentation_unit(text: str) -> str:
 
 
 def indentation_of(line: str) -> str:
-    """Return the leading white space of a line."""
+    """Return the leading whitespace of a line."""
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
@@ -34,7 +34,7 @@ def line_break(line: str, unit: str) -> tuple[int, str]:
 
 
 def tab(line: str, unit: str) -> str:
-    """Return what Tab inserts: white space to the next level."""
+    """Return what Tab inserts: whitespace to the next level."""
     return unit if "\t" in unit else " " * (len(unit) - len(line) % len(unit))
 
 

@@ -38,7 +38,7 @@ def blocks(text: str) -> list[str]:
 def test_text_file_is_split_into_blocks(tmp_path: Path) -> None:
     text = "a note\n\n# %% one.py\n\nx = 1\n\n# %% two.py\ny = 2\n# %% \nz = 3"
     assert blocks(text) == ["a note\n", "x = 1\n", "y = 2\n", "z = 3\n"]
-    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # white space before the first block is not a block
+    assert blocks("\n \n# %% one\nx\n") == ["x\n"]  # whitespace before the first block is not a block
     assert blocks("just text\n") == ["just text\n"]
     (tmp_path / "c.txt").write_text(text)
     expected = [("c.txt", "a note\n"), *(("c.txt", f"{c} = {i}\n") for i, c in enumerate("xyz", 1))]

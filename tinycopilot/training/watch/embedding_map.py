@@ -13,7 +13,7 @@ KINDS: Final = (
     "digit",
     "bracket",
     "quote",
-    "white space",
+    "whitespace",
     "operator",
     "other",
 )
@@ -28,7 +28,7 @@ def kind_of(character: str) -> str:
     if character in "'\"`":
         return "quote"
     if character.isspace():
-        return "white space"
+        return "whitespace"
     if character.isdecimal():
         return "digit"
     if character.isalpha():
