@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tinycopilot import UserError, __version__
 from tinycopilot.client.editors import Machine, check_editors
 from tinycopilot.client.findings import Finding, Level, Sections, as_json, n_problems, print_lines, problem_of
-from tinycopilot.extras import TORCH, TORCH_SIZE
+from tinycopilot.extras import TORCH, TORCH_SIZE, install_command
 
 if TYPE_CHECKING:
     from tinycopilot.paths import ModelPaths
@@ -308,7 +308,7 @@ def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
         text, todo = "did not report its devices", "see the problem above"
         if "torch" in engine_facts:
             text = "not installed: completion works without it, training needs it"
-            todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
+            todo = f"to train: {install_command(TORCH)} ({TORCH_SIZE})"
         yield Finding("torch", text, Level.NOTE, todo)
         return
     speed = "faster" if engine_facts["fast_bfloat16"] else "not faster"
