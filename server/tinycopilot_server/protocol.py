@@ -15,7 +15,7 @@ from pygls.protocol import LanguageServerProtocol
 
 MAX_BYTES = 2**30
 """A header with a larger Content-Length is wrong, and is skipped."""
-HEADER = re.compile(rb"content-length:[ \t]*(\d{1,20})[ \t]*\r?\n\Z", re.IGNORECASE)
+HEADER = re.compile(rb"content-length:[ \t]*(\d+)[ \t]*\r?\n\Z", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +115,11 @@ class ResyncInput:
         line = self._stream.readline()
         if (found := HEADER.search(line)) is None:
             return line
-        n_bytes = int(found[1])
-        if n_bytes > MAX_BYTES:
-            log.warning("skipped: Content-Length of %d bytes", n_bytes)
+        digits = found[1].decode()
+        if len(digits) > 20 or int(digits) > MAX_BYTES:  # int refuses thousands of digits
+            log.warning("skipped: Content-Length of %.30s bytes", digits)
             return b"\n"
-        return b"Content-Length: %d\r\n" % n_bytes
+        return b"Content-Length: %d\r\n" % int(digits)
 
     def read(self, n_bytes: int) -> bytes:
         """Read `n_bytes` bytes; fewer only at the end of the stream."""
