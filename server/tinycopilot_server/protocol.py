@@ -5,6 +5,7 @@ import logging
 import re
 from typing import Any, BinaryIO
 
+from lsprotocol import types
 from pygls.exceptions import (
     JsonRpcException,
     JsonRpcInvalidRequest,
@@ -30,7 +31,10 @@ class Protocol(LanguageServerProtocol):
     def handle_message(self, message: Any) -> None:
         """Handle a message, or answer it with an error; responses and notifications are never answered."""
         try:
-            super().handle_message(self._structured(message))
+            structured = self._structured(message)
+            if message.get("method") == types.SHUTDOWN:
+                self._cancel_requests()
+            super().handle_message(structured)
         except JsonRpcException as error:
             log.info("refused, error %d", error.code)  # its message may quote what was sent
             if is_to_be_answered(message):
@@ -40,6 +44,11 @@ class Protocol(LanguageServerProtocol):
         # pygls never releases the result of a notification: two kilobytes for each `$/setTrace`.
         for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
             del self._request_futures[msg_id]
+
+    def _cancel_requests(self) -> None:
+        """Cancel all requests. pygls does this at a shutdown, but fails, since cancelling a command removes it."""
+        for future in list(self._request_futures.values()):
+            future.cancel()
 
     def _structured(self, message: Any) -> Any:
         """Return the message as lsprotocol's type. Raises JsonRpcException."""
