@@ -270,7 +270,7 @@ def is_as_shipped(model: Path) -> bool:
 
 def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
-    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder, user_folders  # noqa: PLC0415
 
     for name, (folder, kept) in user_folders().items():
         if NO_HOME in folder.parents:
@@ -285,7 +285,10 @@ def check_folders() -> Iterator[Finding]:
             yield Finding(name, str(folder), facts=facts)
         except OSError as error:
             text = f"{folder} cannot be written ({error.strerror}): {kept} is not stored"
-            yield Finding(name, text, Level.PROBLEM, f"make {there} a writable folder with free space", facts)
+            todo = f"make {there} a writable folder with free space"
+            if there in home_folder().parents:  # the home folder does not exist
+                todo = HOW_TO_HAVE_A_HOME
+            yield Finding(name, text, Level.PROBLEM, todo, facts)
     yield check_compiled_code()
 
 
