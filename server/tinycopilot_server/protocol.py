@@ -5,7 +5,6 @@ import logging
 import re
 from typing import Any, BinaryIO
 
-from lsprotocol import types
 from pygls.exceptions import (
     JsonRpcException,
     JsonRpcInvalidRequest,
@@ -32,7 +31,7 @@ class Protocol(LanguageServerProtocol):
         """Handle a message, or answer it with an error; responses and notifications are never answered."""
         try:
             structured = self._structured(message)
-            if message.get("method") == types.SHUTDOWN:
+            if self.fm.builtin_features.get(message.get("method")) == self.lsp_shutdown:
                 self._cancel_requests()
             super().handle_message(structured)
         except JsonRpcException as error:
