@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from tinycopilot import UserError, __version__
 
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
-        print(f"tinycopilot: {error}", file=sys.stderr)
+        print(f"tinycopilot: {_printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return _stopped()
@@ -367,14 +368,19 @@ _seed = _number(int, "an integer from 0 to 2**63 - 1", lambda number: 0 <= numbe
 _port = _number(int, "a port number from 1 to 65535", lambda number: 1 <= number <= 65535)
 
 
+def _printable(text: str) -> str:
+    """Replace control characters with `?`: names of files, and code, may contain a terminal's escape sequences."""
+    return "".join("?" if category(c) == "Cc" and c not in "\n\t" else c for c in text)
+
+
 def _say(line: str) -> None:
     """Print progress, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(_printable(line), file=sys.stderr, flush=True)
 
 
 def _answer(text: str) -> None:
     """Print a result."""
-    print(text, flush=True)
+    print(_printable(text), flush=True)
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

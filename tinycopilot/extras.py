@@ -20,11 +20,22 @@ HTTP = ("uvicorn>=0.40,<1", "starlette>=1,<2")
 """Packages of the HTTP endpoint. All wheels are pure Python, 0.6 MB with their dependencies."""
 
 
+def in_command(program: str) -> str:
+    """Return the path of a program as a command line takes it: in quotation marks if it contains a space."""
+    return f'"{program}"' if " " in program else program
+
+
+def install_command(*packages: str) -> str:
+    """Return the command that installs packages in this environment; an option may precede them."""
+    words = (one if one.startswith("-") else f'"{one}"' for one in packages)
+    return " ".join((in_command(sys.executable), "-m pip install", *words))
+
+
 class MissingTorchError(UserError):
     """PyTorch is needed but not installed. One line, with the command that installs it."""
 
     def __init__(self, purpose: str) -> None:
-        install = f'{sys.executable} -m pip install "{TORCH}"'
+        install = install_command(TORCH)
         super().__init__(f"{purpose} needs PyTorch, which is not installed ({TORCH_SIZE}); install it: {install}")
 
 
@@ -43,7 +54,7 @@ def require_torch(purpose: str) -> None:
             importlib.import_module("torch")
     except (ImportError, OSError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reinstall = f'{sys.executable} -m pip install --force-reinstall "{TORCH}"'
+        reinstall = install_command("--force-reinstall", TORCH)
         raise UserError(
             f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
         ) from None
@@ -76,7 +87,4 @@ def _sigint_deferred() -> Iterator[None]:
 def require_http() -> None:
     """Raise UserError if the packages of the HTTP endpoint are missing. They are not imported."""
     if any(importlib.util.find_spec(re.split("[<>=]", one)[0]) is None for one in HTTP):
-        packages = " ".join(f'"{one}"' for one in HTTP)
-        raise UserError(
-            f"--http needs packages that are not installed; install: {sys.executable} -m pip install {packages}"
-        )
+        raise UserError(f"--http needs packages that are not installed; install: {install_command(*HTTP)}")

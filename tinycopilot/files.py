@@ -118,6 +118,10 @@ MAX_NAME_CHARS = 100
 """Only the end of a longer name is shown."""
 
 
+def _on_one_line(name: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
 class LeftOut:
     """Files that a search left out: counts by reason, and the first few names."""
 
@@ -138,11 +142,11 @@ class LeftOut:
         if len(names) < self.N_NAMES:
             if len(name) > MAX_NAME_CHARS:
                 name = f"...{name[3 - MAX_NAME_CHARS :]}"
-            names.append("".join(character if character.isprintable() else "?" for character in name))
+            names.append(_on_one_line(name))
 
     def add_other(self, path: Path) -> None:
         """Count a file with another suffix than requested."""
-        suffix = path.suffix.lower()
+        suffix = _on_one_line(path.suffix.lower())
         self.other_suffixes[suffix] += 1
         self.examples.setdefault(suffix, path)
 

@@ -91,7 +91,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
     server.index.forget_file(name)
     server.completer.forget()
     server.explanations.forget()
-    return {"forgotten": name}
+    return {"forgotten": _encodable(name)}
 
 
 def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
@@ -104,7 +104,12 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
-    return {"forgotten": list(folders.roots)}
+    return {"forgotten": list(map(_encodable, folders.roots))}
+
+
+def _encodable(name: str) -> str:
+    """Return a name with `?` for bytes that are not UTF-8: Neovim's JSON parser rejects lone surrogates."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def open_log(server: TinyCopilotServer) -> dict[str, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
 NOTHING_YET = "no suggestion has been requested yet: type something first"
+CHANGED = "tinycopilot was updated or removed while its server runs; restart the editor"
 
 log = logging.getLogger(__name__)
 
@@ -59,5 +60,9 @@ def _write(engine: "Engine", request: Request, result: Result, model: str) -> Pa
     if (found and found.text) != (shown and shown.text):
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
         notes.append(f"the editor showed {earlier}: that was computed earlier, when less had been typed or indexed")
-    write_page(path, render(explained, path, model=model, notes=notes), "page", is_private=True)
+    try:
+        html = render(explained, path, model=model, notes=notes)
+    except OSError:  # it reads templates, and sources
+        raise UserError(CHANGED) from None
+    write_page(path, html, "page", is_private=True)
     return path

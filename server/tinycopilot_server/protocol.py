@@ -15,7 +15,7 @@ from pygls.protocol import LanguageServerProtocol
 
 MAX_BYTES = 2**30
 """A header with a larger Content-Length is wrong, and is skipped."""
-HEADER = re.compile(rb"content-length:[ \t]*(\d{1,20})[ \t]*\r?\n\Z", re.IGNORECASE)
+HEADER = re.compile(rb"content-length:[ \t]*(\d+)[ \t]*\r?\n\Z", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,10 @@ class Protocol(LanguageServerProtocol):
     def handle_message(self, message: Any) -> None:
         """Handle a message, or answer it with an error; responses and notifications are never answered."""
         try:
-            super().handle_message(self._structured(message))
+            structured = self._structured(message)
+            if self.fm.builtin_features.get(message.get("method")) == self.lsp_shutdown:
+                self._cancel_requests()
+            super().handle_message(structured)
         except JsonRpcException as error:
             log.info("refused, error %d", error.code)  # its message may quote what was sent
             if is_to_be_answered(message):
@@ -40,6 +43,11 @@ class Protocol(LanguageServerProtocol):
         # pygls never releases the result of a notification: two kilobytes for each `$/setTrace`.
         for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
             del self._request_futures[msg_id]
+
+    def _cancel_requests(self) -> None:
+        """Cancel all requests. pygls does this at a shutdown, but fails, since cancelling a command removes it."""
+        for future in list(self._request_futures.values()):
+            future.cancel()
 
     def _structured(self, message: Any) -> Any:
         """Return the message as lsprotocol's type. Raises JsonRpcException."""
@@ -115,11 +123,11 @@ class ResyncInput:
         line = self._stream.readline()
         if (found := HEADER.search(line)) is None:
             return line
-        n_bytes = int(found[1])
-        if n_bytes > MAX_BYTES:
-            log.warning("skipped: Content-Length of %d bytes", n_bytes)
+        digits = found[1].decode()
+        if len(digits) > 20 or int(digits) > MAX_BYTES:  # int refuses thousands of digits
+            log.warning("skipped: Content-Length of %.30s bytes", digits)
             return b"\n"
-        return b"Content-Length: %d\r\n" % n_bytes
+        return b"Content-Length: %d\r\n" % int(digits)
 
     def read(self, n_bytes: int) -> bytes:
         """Read `n_bytes` bytes; fewer only at the end of the stream."""

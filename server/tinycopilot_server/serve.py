@@ -27,7 +27,7 @@ class PrivateFile(RotatingFileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags, 0o600)
+            return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)  # a pipe without a reader would block
 
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=opener)  # type: ignore[return-value]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 def document_name(uri: str) -> str:
     """The name of a document, in the editor and on disk: its path with links resolved, or the URI if it has none."""
     try:
-        path = to_fs_path(uri)
+        path = _path_of(uri)
         return name_of(path) if path else uri
     except ValueError:  # no URI, or a path with a null character
         return uri.replace("\0", "")
@@ -43,9 +44,21 @@ def document_name(uri: str) -> str:
 def opened_as(uri: str) -> str:
     """The path as the editor gave it, which may contain links; "" if there is none."""
     try:
-        return os.path.normcase(to_fs_path(uri) or "")
+        return os.path.normcase(_path_of(uri))
     except ValueError:
         return ""
+
+
+def _path_of(uri: str) -> str:
+    """The absolute local path in a URI, "" if there is none; its bytes need not be UTF-8. Raises ValueError."""
+    if os.name == "nt":
+        return to_fs_path(uri) or ""
+    parts = urlsplit(uri)
+    path = unquote_to_bytes(parts.path)
+    if b"\0" in path:
+        raise ValueError("a path with a null character")
+    is_local = parts.scheme == "file" and parts.netloc in ("", "localhost") and path.startswith(b"/")
+    return os.fsdecode(path) if is_local else ""
 
 
 def name_of(path: str | Path) -> str:

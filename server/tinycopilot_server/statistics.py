@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tinycopilot.atomic import atomic_write
+from tinycopilot.atomic import atomic_write, open_owned
 from tinycopilot.completion.common_prefix import common_prefix_len, typed_through
 
 KIND, VERSION = "tinycopilot statistics", 1
@@ -44,6 +44,8 @@ BUCKETS_MS = tuple(round(1.25**i, 3) for i in range(-3, 42))
 """Upper bounds of the latency histogram's buckets: from 0.5 ms to 9 s, in steps of 25 %."""
 MAX_DAYS = 400
 MAX_BYTES = 1_000_000
+MAX_COUNT = 2**53
+"""A file with larger numbers is damaged; their quotients may be too large for a float."""
 
 Day = dict[str, Any]
 """COUNTS, and `latency`: the histogram, with a last bucket for everything slower."""
@@ -292,7 +294,7 @@ def _in_ms(time_ms: float) -> str:
 def read(path: Path) -> dict[str, Day]:
     """Return the days in the file; an empty dict if it is missing or damaged. Raises OSError."""
     try:
-        with path.open("rb") as file:
+        with open_owned(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ValueError("the file is too large")
@@ -323,5 +325,5 @@ def _is_day(entry: tuple[str, Any]) -> bool:
     if not isinstance(day, dict) or day.keys() != empty_day().keys() or not isinstance(day["latency"], list):
         return False
     numbers = [*(day[count] for count in COUNTS), *day["latency"]]
-    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
+    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < MAX_COUNT for n in numbers)
     return is_whole and len(day["latency"]) == len(BUCKETS_MS) + 1

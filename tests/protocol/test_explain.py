@@ -67,6 +67,24 @@ async def test_page_contains_no_secret_and_is_deleted_on_forget(start: Start) ->
     assert not explanation_path().exists()
 
 
+UPDATED_SERVER = """
+import tinycopilot.explain.page as page
+def render(*_, **__):
+    raise OSError("could not get source code")
+page.render = render
+from tinycopilot_server.__main__ import main
+main()
+"""
+
+
+async def test_explanation_after_an_update_is_a_message(start: Start) -> None:
+    editor = await start(program=("-c", UPDATED_SERVER))
+    editor.open("result = val")
+    await editor.ghost(0, 12)
+    answer = await editor.command("tinycopilot.explain")
+    assert answer["message"] == "tinycopilot was updated or removed while its server runs; restart the editor"
+
+
 async def test_a_page_that_cannot_be_written_is_a_message(start: Start) -> None:
     editor = await start()
     editor.open("result = val")

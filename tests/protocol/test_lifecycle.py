@@ -155,6 +155,21 @@ async def test_cancel_before_during_and_after_a_request(begin: Begin, options: d
     assert await raw.exit_code() == 0
 
 
+async def test_shutdown_while_commands_run(begin: Begin, options: dict[str, Any]) -> None:
+    raw = await begin()
+    await raw.initialize(options)
+    await raw.ready()
+    reload = {"command": "tinycopilot.reloadModel", "arguments": []}
+    for name in ("first", "second"):
+        raw.send({"id": name, "method": "workspace/executeCommand", "params": reload})
+    raw.send({"id": "end", "method": "shutdown", "params": None})
+    for name in ("first", "second"):
+        assert (await raw.answer(name))["error"]["code"] == CANCELLED
+    assert (await raw.answer("end"))["result"] is None
+    raw.tell("exit")
+    assert await raw.exit_code() == 0
+
+
 async def test_closed_input_ends_the_server(begin: Begin, options: dict[str, Any]) -> None:
     raw = await begin()
     await raw.initialize(options)

@@ -436,3 +436,16 @@ def test_usage_names_the_program_that_was_started(run, words: list[str], program
     with pytest.raises(SystemExit):
         run(words)
     assert capsys.readouterr().out.startswith(f"usage: {program} [")
+
+
+@pytest.mark.parametrize("n_chars", ["100", "0"])
+def test_escape_sequences_of_a_project_do_not_reach_the_terminal(tmp_path: Path, n_chars: str, capsys) -> None:
+    """Neither in messages, results nor errors."""
+    path = tmp_path / "\x1b]0;title\x07\x9b2J.py"
+    path.write_text("x = 1\n" * 100 if n_chars != "0" else "\0")
+    try:
+        main(["eval", str(path), "--max_chars", "100"])
+    finally:
+        out, err = capsys.readouterr()
+    assert "?]0;title??2J.py" in err
+    assert not {"\x1b", "\x07", "\x9b"} & {*out, *err}

@@ -30,6 +30,15 @@ def test_training_without_torch_says_what_to_install(words: list[str], tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_commands_quote_paths_with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/home/a b/bin/python")
+    assert extras.install_command("--upgrade", "torch>=2.9", "x<1") == (
+        '"/home/a b/bin/python" -m pip install --upgrade "torch>=2.9" "x<1"'
+    )
+    assert '"/home/a b/bin/python" -m pip install "torch>=' in str(extras.MissingTorchError("training"))
+    assert extras.in_command("/home/ab/bin/tinycopilot") == "/home/ab/bin/tinycopilot"
+
+
 def test_broken_torch_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: cannot open shared object file\\nsecond line')\n")
     monkeypatch.delitem(sys.modules, "torch", raising=False)

@@ -1,4 +1,5 @@
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -177,6 +178,14 @@ def test_unreadable_folder_is_reported(tmp_path: Path) -> None:
         assert lines(tmp_path) == ("left out: 1 file that cannot be read (closed/)",)
     finally:
         (tmp_path / "closed").chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no such names")
+def test_suffixes_are_printable(tmp_path: Path) -> None:
+    (tmp_path / "a.\x1b[2j\n").touch()
+    left_out = LeftOut()
+    assert list(source_files(tmp_path, left_out=left_out)) == []
+    assert left_out.all_lines() == ("left out: 1 file with other extensions (.?[2j? 1); use --ext to read them",)
 
 
 def test_other_suffixes_are_counted(tmp_path: Path) -> None:

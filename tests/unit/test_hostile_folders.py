@@ -230,3 +230,14 @@ def test_tree_deleted_during_the_walk(root: Path) -> None:
         (root / f"d{i}").rmdir()
     assert [path.name for path in found] == ["b.py"]
     assert left_out.lines() == ("left out: 4 files that cannot be read (d1/, d2/, d3/ and 1 more)",)
+
+
+def test_started_programs_do_not_import_from_the_working_folder() -> None:
+    """`python -m` would import a numpy.py of the folder that a command is run in."""
+    package = Path(files.__file__).parent
+    sources = [path.read_text("utf-8") for top in (package, package.parent / "server") for path in top.rglob("*.py")]
+    starts = sum(source.count('sys.executable, "-P", "-m"') for source in sources)
+    assert starts == sum(
+        source.count('sys.executable, "-') - source.count('sys.executable, "-I"') for source in sources
+    )
+    assert starts

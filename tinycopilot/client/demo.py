@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tinycopilot.client.stdio import Editor, running_server
+from tinycopilot.extras import in_command
 from tinycopilot.paths import describe_model, find_model
 
 OPENED = '''\
@@ -102,5 +103,5 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     )
     asyncio.run(_session(console, model_path, tokenizer_path))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
-    console.print(CONNECT.format(program=program, server=server), markup=False)
+    console.print(CONNECT.format(program=in_command(str(program)), server=server), markup=False)
     return 0

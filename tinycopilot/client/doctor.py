@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tinycopilot import UserError, __version__
 from tinycopilot.client.editors import Machine, check_editors
 from tinycopilot.client.findings import Finding, Level, Sections, as_json, n_problems, print_lines, problem_of
-from tinycopilot.extras import TORCH, TORCH_SIZE
+from tinycopilot.extras import TORCH, TORCH_SIZE, install_command
 
 if TYPE_CHECKING:
     from tinycopilot.paths import ModelPaths
@@ -269,7 +269,7 @@ def is_as_shipped(model: Path) -> bool:
 
 def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
-    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder, user_folders  # noqa: PLC0415
 
     for name, (folder, kept) in user_folders().items():
         if NO_HOME in folder.parents:
@@ -284,7 +284,10 @@ def check_folders() -> Iterator[Finding]:
             yield Finding(name, str(folder), facts=facts)
         except OSError as error:
             text = f"{folder} cannot be written ({error.strerror}): {kept} is not stored"
-            yield Finding(name, text, Level.PROBLEM, f"make {there} a writable folder with free space", facts)
+            todo = f"make {there} a writable folder with free space"
+            if there in home_folder().parents:  # the home folder does not exist
+                todo = HOW_TO_HAVE_A_HOME
+            yield Finding(name, text, Level.PROBLEM, todo, facts)
     yield check_compiled_code()
 
 
@@ -307,7 +310,7 @@ def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
         text, todo = "did not report its devices", "see the problem above"
         if "torch" in engine_facts:
             text = "not installed: completion works without it, training needs it"
-            todo = f'to train: {sys.executable} -m pip install "{TORCH}" ({TORCH_SIZE})'
+            todo = f"to train: {install_command(TORCH)} ({TORCH_SIZE})"
         yield Finding("torch", text, Level.NOTE, todo)
         return
     speed = "faster" if engine_facts["fast_bfloat16"] else "not faster"

@@ -35,8 +35,12 @@ from numba.extending import intrinsic, register_jitable
 
 from tinycopilot.paths import compiled_code_folder
 
-_given: str = config.CACHE_DIR  # type: ignore[attr-defined]  # the variable NUMBA_CACHE_DIR
+# Numba also reads options from .numba_config.yaml in the working folder, if PyYAML is installed. That folder may be
+# anybody's project, and code is loaded from the cache's folder. So only the environment's options apply.
+config._config_fname = os.devnull
+config.reload_config()
 config.DISABLE_JIT = 0  # type: ignore[attr-defined]  # these functions compute with addresses, so cannot run as Python
+_given = os.environ.get("NUMBA_CACHE_DIR")
 CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_name("__pycache__"))
 """The folder of machine code; None: no folder is writable and the user's own."""
 

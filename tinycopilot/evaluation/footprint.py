@@ -23,7 +23,7 @@ def measure_footprint(paths: ModelPaths, n_chars: int, size: str | None = None) 
     `size`: widen the model to this size. `rss_mb` is None without /proc.
     """
     started = time.time()
-    command = [sys.executable, "-m", __name__, str(n_chars), size or "", str(paths.model), str(paths.tokenizer)]
+    command = [sys.executable, "-P", "-m", __name__, str(n_chars), size or "", str(paths.model), str(paths.tokenizer)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PROBE_LIMIT_S)
     measured = json.loads(done.stdout)
     rss = None

@@ -390,6 +390,17 @@ def test_unwritable_folder_is_one_problem(
     assert cache.todo == f"make {in_the_way} a writable folder with free space"
 
 
+def test_missing_home_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the folder above it, which may be the root of the file system."""
+    home = write(tmp_path / "file", "where no folder can be created") / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    cache = next(found for found in check_folders() if found.name == "cache")
+    assert cache.level is Level.PROBLEM
+    assert cache.todo == "set HOME to a writable folder"
+
+
 @pytest.mark.usefixtures("in_folder")
 def test_unreadable_model_is_one_problem() -> None:
     _, problem = check_model("m.pth", None, asked({"problem": "m.pth: damaged; train one; or not"}), {})

@@ -222,3 +222,25 @@ def test_sources_are_all_files_with_compiled_functions_and_depend_on_no_others()
         line.split()[1] for line in imported.splitlines() if line.startswith(("from tinycopilot", "import tiny"))
     }
     assert modules == {"tinycopilot.completion.compiled"}
+
+
+def test_options_of_numba_in_the_working_folder_are_ignored(tmp_path: Path) -> None:
+    """Such a file may name the folder from which code is loaded. PyYAML, with which Numba reads it, is replaced."""
+    modules, project = tmp_path / "modules", tmp_path / "project"
+    modules.mkdir(), project.mkdir()
+    options = {"cache_dir": str(project), "disable_jit": 1}
+    (modules / "yaml.py").write_text(f"def safe_load(file):\n    return {options}\n")
+    (project / ".numba_config.yaml").touch()
+    program = (
+        f"import sys; sys.path.insert(0, {str(modules)!r})\n"
+        "from tinycopilot.completion import compiled; from numba.core import config\n"
+        "before = config.DISABLE_JIT; config.reload_config(); print(compiled.CACHE, before, config.DISABLE_JIT)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    for given in ({}, {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=project, env=environment | given, capture_output=True, text=True
+        )
+        folder, *is_disabled = done.stdout.split()
+        assert folder == given.get("NUMBA_CACHE_DIR", folder) != str(project)
+        assert is_disabled == ["0", "0"]

@@ -1,5 +1,7 @@
 import logging
+import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +45,12 @@ def test_unwritable_log_file_is_skipped() -> None:
     log_path().parent.parent.mkdir(parents=True, exist_ok=True)
     log_path().parent.write_text("a file")
     serve.begin_log()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.timeout(10)
+def test_pipe_in_place_of_the_log_file_is_skipped() -> None:
+    log_path().parent.mkdir(parents=True)
+    os.mkfifo(log_path())
+    serve.begin_log()
+    logging.getLogger("tinycopilot_server.test").warning("line")

@@ -1,6 +1,7 @@
 """The scanner finds files in the folders, and their changes."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from tinycopilot_server import scanner
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
-from tinycopilot_server.session import Folders, document_name, name_of
+from tinycopilot_server.session import Folders, document_name, name_of, opened_as
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.files import LeftOut, Patterns, read_written
@@ -233,8 +234,27 @@ def test_document_names(scan: Scan) -> None:
     assert document_name((scan.root / "with space.py").as_uri()) == document_name((scan.root / "a.py").as_uri())
     assert document_name("untitled:Untitled-1") == "untitled:Untitled-1"
     assert "\0" not in document_name("file:///a\0b")
+    assert document_name("file:a.py") == "file:a.py"
     assert place_of((scan.root / "package" / "c.py").as_uri()) == scan.name("package/c.py")
     assert place_of((scan.root / "package" / ".gitignore").as_uri()) == scan.name("package")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows, names are not bytes")
+def test_names_that_are_not_utf8(scan: Scan) -> None:
+    """Folders and documents with such names are those on disk, and so are drive letters."""
+    folder = scan.root / os.fsdecode(b"caf\xe9;#?%41")
+    file = folder / "c:" / os.fsdecode(b"\xff.py")
+    try:
+        file.parent.mkdir(parents=True)
+        file.write_text("x = 1\n")
+    except OSError:
+        pytest.skip("the file system requires UTF-8")
+    scan.folders.set_roots([folder.as_uri()])
+    assert scan.folders.roots == (name_of(folder),)
+    assert opened_as(file.as_uri()) == document_name(file.as_uri()) == name_of(file)
+    assert document_name("file:///c%3A/a.py") == "/c:/a.py"
+    assert document_name("file://localhost/a.py") == "/a.py"
+    assert document_name("file://elsewhere/a.py") == "file://elsewhere/a.py"
 
 
 def test_excluded_file_is_dropped_and_restored(scan: Scan) -> None:

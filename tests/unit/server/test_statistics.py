@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import logging
+import os
 import stat
 import subprocess
 import sys
@@ -214,6 +215,7 @@ def test_concurrent_processes_lose_no_counts(path: Path) -> None:
         for days in (
             {"yesterday": empty_day()},
             {"2026-01-01": empty_day() | {"answered": -1}},
+            {"2026-01-01": empty_day() | {"accepted": 10**400}},
             {"2026-01-01": empty_day() | {"latency": [0]}},
             {"2026-01-01": {}},
         )
@@ -254,11 +256,23 @@ def test_file_that_cannot_be_read_now_is_not_replaced(
         def refuse(*_: object) -> None:
             raise PermissionError(13, "used by another program")
 
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(statistics_module, "open_owned", refuse)
         counted.save()
         assert total(counted)["answered"] == 1  # the one that is not in the file yet
     counted.save()
     assert total(Statistics(path))["answered"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.timeout(10)
+def test_pipe_in_place_of_the_file_is_not_opened(counted: Statistics, path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    counted.answered("a.py", "", "value", 7.0)
+    counted.save()
+    assert total(counted)["answered"] == 1
+    counted.forget()
+    assert not path.exists()
 
 
 async def test_file_is_written_at_most_once_a_minute(counted: Statistics, path: Path, clock: Clock) -> None:

@@ -28,7 +28,7 @@ def curves(log: TrainLog) -> str:
 
 
 def thinned(intervals: Sequence[LogInterval], n: int = N_POINTS) -> list[LogInterval]:
-    """Return at most `n` intervals: neighbours are merged, with the mean of their finite bits."""
+    """Return at most `n` intervals: neighbors are merged, with the mean of their finite bits."""
     size = max(1, math.ceil(len(intervals) / n))
     bins = [intervals[i : i + size] for i in range(0, len(intervals), size)]
     return [
