@@ -224,5 +224,5 @@ def test_error_of_the_reader_is_one_line() -> None:
     from checking import verdict
 
     said = verdict(load(TOUR / "exercises" / "07_sampling.py").check, lambda z, *_: z["a"])
-    assert said.startswith("wrong: IndexError in line ")
+    assert said.startswith("wrong: IndexError on line ")
     assert "\n" not in said
