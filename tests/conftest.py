@@ -44,11 +44,17 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def restore_sigint_handler() -> Iterator[None]:
-    """Restore the SIGINT handler: an interrupted command ignores further Ctrl-C, since its process is about to exit."""
-    before = signal.getsignal(signal.SIGINT)
+def default_signals() -> Iterator[None]:
+    """Handle SIGINT and SIGHUP as in a terminal, also under nohup; restore the handlers.
+
+    An interrupted command ignores further Ctrl-C, since its process is about to exit.
+    """
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
