@@ -21,6 +21,10 @@ help:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv ..."
 	@$(PIP) --editable .
+	@touch $@
+
+# On its own, so that `make test` compiles and installs at the same time.
+.venv/compiled: .venv/made
 	@$(BIN)/tinycopilot compile
 	@touch $@
 
@@ -35,7 +39,7 @@ help:
 	@$(PIP) --editable '.[train,http]' pytest pytest-lsp pytest-timeout pytest-xdist hypothesis build hatchling ruff mypy
 	@touch .venv/made-for-training $@
 
-demo: .venv/made
+demo: .venv/compiled
 	@$(BIN)/tinycopilot demo
 
 # Installs the editors, where possible, while the other tests run, and then runs the editor tests. The recipe uses SUBMAKE
@@ -44,22 +48,22 @@ SUBMAKE := $(MAKE) --no-print-directory
 test:
 	@tests/editors/run_after.sh $(EDITORS) $(BIN)/tinycopilot-server $(SUBMAKE) test-code
 
-# All tests except those in editors. Linting and the extension's tests use one core each.
+# All tests except those in editors. Linting, the extension's tests and compilation use one core each.
 test-code:
-	@$(SUBMAKE) --jobs=2 lint test-vscode
+	@$(SUBMAKE) --jobs=2 lint test-vscode .venv/compiled
 	@$(SUBMAKE) pytest
 
-pytest: .venv/made-for-tests
+pytest: .venv/made-for-tests .venv/compiled
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # A million valid messages, 100,000 malformed ones, and 200 kills of the server. For a shorter run, override SOAK.
 SOAK ?= --messages 1000000 --malformed 100000 --kills 200
-soak: .venv/made-for-tests
+soak: .venv/made-for-tests .venv/compiled
 	@$(BIN)/python -m pytest -q -s tests/protocol/test_soak.py tests/protocol/test_malformed.py tests/protocol/test_killed.py $(SOAK)
 	@$(BIN)/python -m pytest -q -n 2 tests/property --hypothesis-profile=long --timeout=0
 
 # The quick tests: those in tests/unit that aren't marked slow.
-check: lint .venv/made-for-tests
+check: lint .venv/made-for-tests .venv/compiled
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit
 
 lint: .venv/made-for-tests
