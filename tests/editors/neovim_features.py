@@ -337,14 +337,20 @@ def enter_confirms_no_deletion(user: User) -> None:
         assert_equal(f"messages after {command} and Enter", "", user.editor.output("messages"))
 
 
+def new_project(user: User, name: str) -> Path:
+    """Create a project next to the one that is open; return its folder."""
+    folder = user.folder.parent / name
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    return folder
+
+
 @check
 def commands_leave_other_projects_alone(user: User) -> None:
     """In a project without a server, nothing is deleted or trained in the project that has one."""
     user.open("x = 1\n")
     user.editor.wait_until_ready()
-    other = user.folder.parent / "other"
-    other.mkdir()
-    (other / "pyproject.toml").touch()
+    other = new_project(user, "other")
     user.editor.lua("""
         _G.calls = {}
         local function record(what) table.insert(_G.calls, what) return 1 end
@@ -377,9 +383,7 @@ def commands_in_a_window_without_a_server(user: User) -> None:
     """They concern the project that was last used, and `cancel` the one that trains."""
     user.open("x = 1\n")
     user.editor.wait_until_ready()
-    second = user.folder.parent / "second"
-    second.mkdir()
-    (second / "pyproject.toml").touch()
+    second = new_project(user, "second")
     (second / "x.py").write_text("x = 1\n")
     user.editor.nvim.command(f"silent edit {second}/x.py")
     user.editor.wait_until_ready()
@@ -619,9 +623,7 @@ def read_only_files(user: User) -> None:
 @check
 def complete_training_run(user: User) -> None:
     """Train on random letters, which no earlier text predicts: the network, which expects words, improves at once."""
-    project = user.folder.parent / "letters"  # separate, since the trained model is used only in its project
-    project.mkdir()
-    (project / "pyproject.toml").touch()
+    project = new_project(user, "letters")  # separate, since the trained model is used only in its project
     dice = Random(1)
     for i in range(10):
         rows = "".join(f'    "{"".join(dice.choices(ascii_letters, k=40))}",\n' for _ in range(44))
