@@ -1,7 +1,7 @@
 """Completion: whether to suggest at a cursor; the request to the engine, and the answer to the editor.
 
-The latest request wins. Equal requests share one computation. After an edit, the next request is
-predicted, and computed before the client sends it.
+The latest request wins. Equal requests share one computation. After an edit, the next request is predicted, and
+computed before the client sends it.
 """
 
 import asyncio

@@ -92,13 +92,7 @@ def gaps(text: str, first: int, last: int, dice: random.Random) -> Iterator[Gap]
     """Sample gaps in text[first:last] with a word after them on the same line. Invalid Python has none."""
     try:
         found = {**_expressions(text), "rest before a comment": _before_comments(text, dice)}
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ):  # MemoryError: nested too deeply
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):  # MemoryError: nested deeply
         return
     for kind in KINDS:
         fitting = [
