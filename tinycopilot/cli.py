@@ -42,7 +42,7 @@ examples:
   tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
                                          fine-tune a model on this folder
   tinycopilot train --resume             continue an interrupted run
-  tinycopilot adapt ~/code/my_project    fine-tune for one project; used only if better there
+  tinycopilot adapt ~/code/my_project    fine-tune for one project; keep the result only if it is better there
 """
 
 
@@ -121,7 +121,7 @@ CORPUS_HELP = (
 
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
-MODEL_HELP = "model file (default: the one next to --tokenizer_path if that is given, else {})"
+MODEL_HELP = "model file (default: the one next to --tokenizer-path if that is given, else {})"
 OWN_MODEL_HELP = MODEL_HELP.format("the one that you trained, else the bundled one")
 WORKSPACE_MODEL_HELP = MODEL_HELP.format(
     "the one adapted to the workspace, else the one that you trained, else the bundled one"
@@ -152,9 +152,9 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
         "under another name. A worse model is saved under another name and not used."
     )
     train = _command(commands, "train", _train, "train a model", about)
-    about = "where to save the model (default: next to --tokenizer_path if that is given, else in the user data folder)"
+    about = "where to save the model (default: next to --tokenizer-path if that is given, else in the user data folder)"
     _add_files(train, about)
-    _add(train, "--corpus", nargs="+", metavar="NAME", action="extend", help=CORPUS_HELP)
+    _add(train, "--corpus", nargs="+", metavar="SOURCE", action="extend", help=CORPUS_HELP)
     _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
     _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
     _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20; with --without: 5)")
@@ -178,16 +178,16 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "also write TensorBoard event files to this folder"
     _add(train, "--tensorboard", type=_not_empty, metavar="FOLDER", help=about)
     about = (
-        "write an HTML page that shows training progress while the run is active (default: NAME.watch.html, next to "
-        "the model)"
+        "write an HTML page that shows training progress while the run is active (default: next to the "
+        "model, under its name with .watch.html)"
     )
     _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=about)
     _add_progress(train)
 
     about = (
-        "Fine-tune your model, or the bundled one, on a workspace. About 10 % of the files are held out. Both the old "
-        "model and the new one are evaluated on these files, each mixed with an n-gram model of the other files. If "
-        "the new model is better, it is used, in this workspace only."
+        "Fine-tune your model, or the bundled one, on a workspace. About 10 % of the files are held out. The new "
+        "model and the one that the workspace uses now are both evaluated on these files, each mixed with an n-gram "
+        "model of the other files. If the new model is better, it is used, in this workspace only."
     )
     adapt = _command(
         commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there", about
@@ -219,7 +219,12 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "Simulate typing the code, and count the keystrokes that suggestions would have saved."
     evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", about)
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
-    _add(evaluate, "--workspace", metavar="DIR", help="index the other files in DIR (default: the folder of each PATH)")
+    _add(
+        evaluate,
+        "--workspace",
+        metavar="FOLDER",
+        help="index the other files in FOLDER (default: the folder of each PATH)",
+    )
     about = (
         "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages"
     )
@@ -245,7 +250,12 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
     play = _command(commands, "play", _play, "type in the terminal, with ghost text", about)
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
-    _add(play, "--workspace", metavar="DIR", help="index the other files in DIR with FILE's extension (default: none)")
+    _add(
+        play,
+        "--workspace",
+        metavar="FOLDER",
+        help="index the other files in FOLDER with FILE's extension (default: none)",
+    )
     _add_eagerness(play)
     about = "maximum number of lines in a suggestion (default: 3)"
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
@@ -261,8 +271,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
         "from standard input (default: an example)"
     )
     explain.add_argument("target", nargs="?", metavar="TEXT | FILE:LINE:COLUMN", help=about)
-    about = "index the other files in DIR with FILE's extension (default: FILE's folder; for TEXT, none)"
-    _add(explain, "--workspace", metavar="DIR", help=about)
+    about = "index the other files in FOLDER with FILE's extension (default: FILE's folder; for TEXT, none)"
+    _add(explain, "--workspace", metavar="FOLDER", help=about)
     about = "write an interactive HTML page instead of printing to the terminal; it contains your text"
     _add(explain, "--html", metavar="FILE.html", help=about)
     _add_eagerness(explain)
@@ -280,7 +290,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on 127.0.0.1, on this port")
     about = "answer HTTP requests on 127.0.0.1, on this port; requests must send a token"
     how.add_argument("--http", type=_port, metavar="PORT", help=about)
-    _add(serve, "--workspace", metavar="DIR", help="with --http: index the files in DIR (default: none)")
+    _add(serve, "--workspace", metavar="FOLDER", help="with --http: index the files in FOLDER (default: none)")
     about = "with --http: language of the code if the request has no `document` (default: python)"
     _add(serve, "--language", metavar="ID", help=about)
 
@@ -319,8 +329,8 @@ def _command(
 
 
 def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
-    """Add a flag in both spellings: --max_new_chars and --max-new-chars."""
-    spellings = dict.fromkeys((flag, "--" + flag[2:].replace("_", "-")))
+    """Add a flag in both spellings: --max-new-chars and --max_new_chars."""
+    spellings = dict.fromkeys(("--" + flag[2:].replace("_", "-"), flag))
     parser.add_argument(*spellings, **options)  # type: ignore[arg-type]
 
 

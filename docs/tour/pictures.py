@@ -37,7 +37,7 @@ def show(path):
 def count(path):
     return len(util.load_ke"""
 """The example of chapters 8 to 10: the name in the workspace is not what the network expects."""
-KINDS = {"a": "letters", "b": "capitals", "c": "digits", "d": "brackets", "e": "symbols"}
+KINDS = {"a": "lowercase", "b": "uppercase", "c": "digits", "d": "brackets", "e": "symbols"}
 
 
 @cache
@@ -329,7 +329,7 @@ def decision() -> Svg:
 
 def what_breaks() -> Svg:
     """What breaks: the loss on held-out text, without each part."""
-    svg = Svg(700, 330, "Loss on held-out text during training, without one part of the network")
+    svg = Svg(700, 330, "Loss on held-out text during training, unmodified and without each part")
     classes = dict(zip(NAMES, "abcdefgh", strict=True))
     names = {"nothing": "unmodified", "heads": "a single head", "positions-convolution": "no positions or convolution"}
     curves = {names.get(name, f"no {name}"): (run(name)["held_out"], css_class) for name, css_class in classes.items()}

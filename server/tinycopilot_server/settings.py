@@ -52,13 +52,13 @@ class Settings:
     enabled: bool = _setting(True, "Enable suggestions.")
     languages: tuple[str, ...] = _setting(
         ("default",),
-        "Languages to complete and index, given as the editor's language identifiers. `default`: programming and "
-        "markup languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one "
-        "wins.",
+        "Languages in which suggestions are shown and files are indexed, given as the editor's language identifiers. "
+        "`default`: programming and markup languages; `*`: all languages; `-css`: without CSS. If several entries "
+        "match a language, the last one wins.",
     )
     exclude: tuple[str, ...] = _setting(
         (),
-        "Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.",
+        "Patterns in `.gitignore` syntax. Files that match get no suggestions and are not indexed.",
         None, None, _no_pattern,
     )  # fmt: skip
     inline: str | bool = _setting(

@@ -1,4 +1,4 @@
-"""Functions compiled to machine code by Numba at their first call. They release the GIL.
+"""Functions compiled to machine code by Numba on their first call. They release the GIL.
 
 Compiling everything takes some seconds, so machine code is cached on disk: in NUMBA_CACHE_DIR, else next to the
 sources, else in the user's cache folder (`compiled_code_folder`). If no folder is writable, each process compiles.

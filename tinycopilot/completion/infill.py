@@ -1,4 +1,4 @@
-"""Infilling: where a suggestion in the middle of a line ends, and whether it is likely enough.
+"""Infilling: where a suggestion in the middle of a line ends, and whether it is likely enough to be shown.
 
 The network reads only from left to right, so its continuation is cut where the text after the cursor is likely to
 follow. By Bayes' rule, the probability that exactly its first n characters, c, are missing at the cursor is

@@ -1,4 +1,4 @@
-"""The `eval` command: keystrokes that suggestions would have saved while writing given code."""
+"""The `eval` command: keystrokes that suggestions would have saved while typing existing code."""
 
 import hashlib
 import json

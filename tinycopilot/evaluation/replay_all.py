@@ -1,4 +1,4 @@
-"""Replay several excerpts, each with the rest of its workspace indexed, and sum up the results."""
+"""Replay several excerpts, each with the rest of its workspace indexed, and aggregate the results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

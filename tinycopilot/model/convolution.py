@@ -1,4 +1,4 @@
-"""ShortConvolution: mix each channel with the same channel of the few positions before it."""
+"""ShortConvolution: mix each channel of a position with the same channel of the previous few positions."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Widen a network without changing its output: to train it further, or to measure what a size costs."""
+"""Widen a network without changing its output, to train it further or to measure the speed of a larger size."""
 
 import dataclasses
 import math

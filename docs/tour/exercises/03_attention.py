@@ -59,7 +59,7 @@ def check(attention: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray])
         "row t of the scores belongs to query t: q @ k.T, not k @ q.T",
     )
     require(close(answer[0], v[0]), "the first position sees only itself, so it takes its own value with weight 1")
-    require(close(answer, expected), "the first row is right, but not all others: check the four steps")
+    require(close(answer, expected), "the first row is right, but at least one other row is not: check the four steps")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ Layer = Callable[[np.ndarray], np.ndarray]
 def layer_norm(x: np.ndarray) -> np.ndarray:
     """Return each row of `x`, (T, C), less its mean, divided by its standard deviation.
 
-    (The network's own also multiplies by a learned gain, adds a learned bias, and never divides by 0.)
+    (The network's layer_norm also multiplies by a learned gain, adds a learned bias, and never divides by 0.)
     """
     raise NotImplementedError
 

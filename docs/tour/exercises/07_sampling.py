@@ -14,8 +14,8 @@ from tinycopilot.completion import generation
 def probabilities(logits: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
     """Return the probability of each character, (V,), given its logit.
 
-    Divide the logits by the temperature. Give all but the `top_k` highest a probability of 0. The others get
-    exp(z) / sum of exp(z).
+    Let z be the logits divided by the temperature. The `top_k` highest get exp(z) / (sum of exp(z) over these `top_k`),
+    all others 0.
     """
     raise NotImplementedError
 

@@ -15,12 +15,12 @@ Mixed = Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
 
 
 def followers(text: str, context: str) -> Mapping[str, int]:
-    """Return how often each character follows `context` in `text`; overlapping places count, too."""
+    """Return how often each character follows `context` in `text`; overlapping occurrences count, too."""
     raise NotImplementedError
 
 
 def mixed(network: np.ndarray, ngrams: np.ndarray, network_weight: float, ngram_weight: float) -> np.ndarray:
-    """Return the mixture of two distributions, (A,) each, probabilities above 0.
+    """Return the mixture of two distributions, each with one probability above 0 for each character.
 
     The logarithm of each result is the weighted sum of the two logarithms. Then divide the results by their sum.
     """

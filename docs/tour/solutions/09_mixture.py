@@ -13,6 +13,6 @@ def followers(text: str, context: str) -> Mapping[str, int]:
 
 
 def mixed(network: np.ndarray, ngrams: np.ndarray, network_weight: float, ngram_weight: float) -> np.ndarray:
-    """Return the mixture of two distributions, (A,) each."""
+    """Return the mixture of two distributions, each with one probability for each character."""
     product = np.exp(network_weight * np.log(network) + ngram_weight * np.log(ngrams))
     return product / product.sum()

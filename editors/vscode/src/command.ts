@@ -1,4 +1,5 @@
-// Choose the program that starts the server: from the setting, the workspace, the PATH, or our own environment.
+// Choose the program that starts the server: from the setting, the workspace, the Python extension, the PATH, the clone, or
+// the extension's own environment.
 import { execFile } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -57,7 +57,7 @@ PANELS: Final = (
         "Sampling",
         "The network outputs one logit for each character, and softmax turns the logits into probabilities. A "
         "temperature below 1 favors the most likely characters, and top-k leaves out all but the k most likely. "
-        "Suggestions take the most likely character; tinycopilot generate samples.",
+        "Suggestions always take the most likely character; the generate command samples.",
         (generate,),
     ),
     Panel(

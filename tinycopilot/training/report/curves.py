@@ -1,4 +1,4 @@
-"""The charts of a run: bits per character, learning rate and throughput, by characters read."""
+"""The charts of a run: bits per character, learning rate and throughput, plotted against characters read."""
 
 import itertools
 import math

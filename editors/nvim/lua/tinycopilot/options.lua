@@ -6,10 +6,11 @@ M.defaults = {
   settings = { -- settings of the server
     -- Enable suggestions.
     enabled = true,
-    -- Languages to complete and index, given as the editor's language identifiers. `default`: programming and markup
-    -- languages; `*`: all languages; `-css`: without CSS. If several entries match a language, the last one wins.
+    -- Languages in which suggestions are shown and files are indexed, given as the editor's language identifiers.
+    -- `default`: programming and markup languages; `*`: all languages; `-css`: without CSS. If several entries match a
+    -- language, the last one wins.
     languages = { 'default' },
-    -- Patterns in `.gitignore` syntax. Files that match are neither completed nor indexed.
+    -- Patterns in `.gitignore` syntax. Files that match get no suggestions and are not indexed.
     exclude = {},
     -- When to show suggestions as ghost text. `"automatic"` or `true`: as you type; `"onDemand"`: only when you
     -- request one with a key (the suggestion then stays visible while you type matching text); `false`: never.
