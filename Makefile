@@ -7,7 +7,8 @@ PYTHON ?= python3
 # Extra flags for pip, for example for PyTorch's CPU build: make test PIP_FLAGS="--extra-index-url ..." (see docs/install.md)
 PIP_FLAGS ?=
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
+# Python compiles modules to bytecode on their first import; compiling all of PyTorch's would take half of the installation.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt $(PIP_FLAGS)
 # Otherwise pytest would compile all test files again in each run.
 unexport PYTHONDONTWRITEBYTECODE
 
