@@ -127,12 +127,22 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("lua", "-- it\na = ", "code"),
         ("javascript", "  return /`/.test(a); b = ", "code"),
         ("javascript", "f = a => /`/.test(a); b = ", "code"),
+        ("javascript", "typeof /`/; b = ", "code"),
         ("javascript", "x = a / b; s = `", "string"),
         ("shellscript", "a='b\\'", "code"),
         ("shellscript", "echo it\\'s\nx=", "code"),
         ("shellscript", 'echo "$(printf \\"a', "code"),
         ("shellscript", "echo \\\\ 'a", "string"),
+        ("shellscript", "cat <<EOF | grep 'a", "string"),
+        ("shellscript", "cat <<'EOF' # it's\n don't\nEO", "string"),
+        ("shellscript", "cat <<'EOF' # it's\n don't\nEOF", "code"),
+        ("shellscript", "cat <<-EOF\r\nit's\r\n\tEOF\r\nx=", "code"),
+        ("shellscript", 'git commit -m "$(cat << EOF\nit\'s\nEOF\n)"\nx=', "code"),
+        ("shellscript", 'x=$((1 << n))\ngrep a <<<"$FOO"\nx=', "code"),
+        ("shellscript", "x=$'it\\'s'\ny=", "code"),
+        ("fish", "echo 'it\\'s'\nset x ", "code"),
         ("rust", "fn f<'a>(", "code"),
+        ("rust", 'let s = r#"one " only"#;\nlet x = ', "code"),
         ("rust", 'let s = "', "string"),
         ("rust", "let q = '\\''; ", "code"),
         ("rust", "let q = '\\''; let s = \"a", "string"),
@@ -140,11 +150,18 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("ruby", "a.gsub(/\"/, '')\nx = ", "code"),
         ("ruby", "a =~ /'/\nx = ", "code"),
         ("ruby", "x = a / b\ny = '", "string"),
+        ("ruby", "f(<<~SQL, 'a')\n  it's\nSQL\nx = ", "code"),
+        ("ruby", "errors << ERROR\nx = ", "code"),
+        ("ruby", "x = 1\n=begin\nit's", "comment"),
+        ("ruby", "x = 1\n=begin\nit's\n=end\nx = ", "code"),
+        ("kotlin", 'val s = """C:\\"""\nval x = ', "code"),
         ("kotlin", 'val a = "${f("', "string"),
         ("kotlin", 'val a = "${f("b")} c', "string"),
         ("scala", "def f('a) = g(", "code"),
         ("ocaml", "let f (x : 'a) = (* it", "comment"),
+        ("ocaml", 'let s = {|a "b|} in ', "code"),
         ("fsharp", "// it", "comment"),
+        ("fsharp", 'let s = @"C:\\" + ', "code"),
         ("haskell", "foldl' f -- it", "comment"),
         ("julia", "b = a' * c", "code"),
         ("julia", "#= it's", "comment"),
@@ -160,8 +177,10 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("pascal", "(* it's", "comment"),
         ("powershell", "<# it's", "comment"),
         ("nix", "x = ''it's ${f", "code"),
+        ("nix", "x = ''\n  ''${a} it's\n''; y = ", "code"),
         ("terraform", 'x = "${var.', "code"),
         ("sql", "SELECT 1 /* it's", "comment"),
+        ("mysql", "SELECT 'it\\'s' # it's\nFROM ", "code"),
         ("html", "<!-- it's", "comment"),
         ("html", "<p>it's (so", "code"),
         ("vue", '<a href="', "string"),
@@ -206,8 +225,8 @@ def test_prose_that_looks_like_a_header_is_not_a_start(prose: str) -> None:
 
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
-CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-", max_size=40)
-LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "latex", "plaintext")
+CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-<E=", max_size=40)
+LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "latex", "nix", "plaintext")
 
 
 @given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
