@@ -44,8 +44,9 @@ _LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
 _ENDS_LINE = "\r\n"
 _LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
-_BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{};\n~]|=>|\b(?:return|typeof|case|when|if|unless|and|or|not))[ \t]*\Z")
+_BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{;\n~]|=>|\b(?:return|typeof|case|when|if|unless|and|or|not))[ \t]*\Z")
 _HEREDOC_BEGUN = re.compile(r"<<[-~]?[ \t]*['\"\\`]?\w*")
+_RAW_PREFIX = re.compile(r"(?:^|\W)[bc]?r\Z")
 _PLAIN = StringForm("")
 _LINE_END = re.compile(r"[\r\n]")
 
@@ -222,14 +223,19 @@ class _Scanner:
             if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
                 self.frames.append(Frame("comment", syntax.comments[token]))
         elif token == "/":
-            if _BEFORE_REGEX.search(self._before(start)):
+            before = self._before(start)
+            is_end_of_tag = text.startswith(">", end) and before.rstrip(" \t").endswith("\n")  # of JSX
+            if _BEFORE_REGEX.search(before) and not is_end_of_tag:
                 self.frames.append(Frame("string", "/", syntax.regex_form))
         elif token == "<<":
             return self._begin_heredoc(start)
         elif token == "'" and syntax.has_lifetimes:
             return self._lifetime_or_char(start)
         else:
-            form = python_form(token, self._before(start)) if syntax.is_python else syntax.strings[token]
+            before = self._before(start)
+            form = python_form(token, before) if syntax.is_python else syntax.strings[token]
+            if syntax.raw_form and token == '"' and _RAW_PREFIX.search(before):
+                form = syntax.raw_form
             self.frames.append(Frame("string", form.closer, form))
         return end
 
@@ -314,6 +320,8 @@ class _Scanner:
             self.faults |= Fault.UNTERMINATED_STRING
             self._pop()
             return start
+        elif token in form.nested:
+            self.frames.append(Frame("string", form.nested[token].closer, form.nested[token]))
         elif token in form.fields:
             self.frames.append(Frame("field", form.fields[token], form))
         elif token == "}":

@@ -30,13 +30,15 @@ class StringForm:
     r"""`\N{...}` is one character."""
     literals: tuple[str, ...] = ()
     """Escapes that start with the closing quotes."""
+    nested: Mapping[str, "StringForm"] = field(default_factory=dict, repr=False)
+    """Start -> form of a part in which the closing quotes are text."""
     is_heredoc: bool = False
     """`closer` is a word that starts a line."""
 
     @cached_property
     def _tokens(self) -> tuple[str, ...]:
         braces = ("{{", "}}", "}") if self.fields and self.is_python else ()
-        return (self.closer, *braces, *self.fields, *self.literals)
+        return (self.closer, *braces, *self.fields, *self.literals, *self.nested)
 
     @cached_property
     def inside(self) -> re.Pattern[str]:
@@ -75,6 +77,8 @@ class Syntax:
     """A single quote starts a character or a lifetime (Rust)."""
     regex_form: StringForm | None = None
     """Regular expressions between slashes."""
+    raw_form: StringForm | None = None
+    """Strings with the prefix `r`."""
     heredoc: re.Pattern[str] | None = None
     """Start of a heredoc: `<<`, and the word that ends it as a group."""
 
@@ -101,7 +105,7 @@ class Syntax:
     @cached_property
     def partial(self) -> frozenset[str]:
         """Openers that may become other openers with more characters."""
-        return prefixes(self.openers)
+        return prefixes((*self.openers, *("/>",) * (self.regex_form is not None)))
 
     @cached_property
     def longest(self) -> int:
@@ -171,12 +175,29 @@ _SHELL: Final = {
     '"': StringForm('"', is_multiline=True, fields={"$(": ")", "${": "}"}),
     "`": StringForm("`", is_multiline=True),
 }
+_REGEX: Final = StringForm("/", nested={"[": StringForm("]")})
+
+
+def _bracketed(sign: str, kinds: str) -> dict[str, StringForm]:
+    """Strings between brackets, which may be nested, such as `%w[a b]`."""
+    forms = dict[str, StringForm]()
+    for opener, closer in BRACKETS.items():
+        nested = dict[str, StringForm]()
+        nested[opener] = form = StringForm(closer, is_multiline=True, nested=nested)
+        forms |= {sign + kind + opener: form for kind in kinds.split(" ")}
+    return forms
+
+
 _RUBY: Final = {
+    **_bracketed("%", " w W i I q Q r x s"),
+    "%r!": StringForm("!"),
+    "%r|": StringForm("|"),
     '"': StringForm('"', is_multiline=True, fields={"#{": "}"}),
     "'": StringForm("'", is_multiline=True),
     "`": StringForm("`", is_multiline=True, fields={"#{": "}"}),
 }
-_FISH: Final = {quote: StringForm(quote, is_multiline=True) for quote in "\"'"}
+_POD: Final = {f"\n={word}": "\n=cut" for word in ("pod", "head", "over", "item", "begin", "for", "encoding")}
+_MULTILINE: Final = {quote: StringForm(quote, is_multiline=True) for quote in "\"'"}
 _LUA: Final = {**_ONE_LINE, "[[": _raw("]]"), "[=[": _raw("]=]"), "[==[": _raw("]==]")}
 _SQL: Final = {quote: _raw(quote) for quote in "\"'"}
 _NIX: Final = {
@@ -190,9 +211,11 @@ PYTHON: Final = Syntax(_HASH, dict.fromkeys(_QUOTES, _PYTHON_FORMS['"', False, T
 TEXT: Final = Syntax(strings=_PROSE, is_lenient=True)
 _C: Final = Syntax(_SLASHES, _ONE_LINE)
 _JAVA: Final = Syntax(_SLASHES, {**_ONE_LINE, '"""': _THREE['"""']})
-_JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=StringForm("/"))
+_JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=_REGEX)
 _GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _raw("`")})
-_RUST: Final = Syntax(_SLASHES, {**_LONG_DOUBLE, '#"': _raw('"#'), '##"': _raw('"##')}, has_lifetimes=True)
+_RUST: Final = Syntax(
+    _SLASHES, {**_LONG_DOUBLE, '#"': _raw('"#'), '##"': _raw('"##')}, has_lifetimes=True, raw_form=_raw('"')
+)
 _HASHES: Final = Syntax(_HASH, {**_ONE_LINE, **_THREE})
 _SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
 _LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE, escapes_code=True)
@@ -211,7 +234,11 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "c cpp objective-c objective-cpp objc objcpp cuda cuda-cpp opencl arduino zig d solidity glsl hlsl wgsl shaderlab"
     " gdshader proto proto3 thrift dot bicep prisma actionscript cue": _C,
     "php hack": Syntax(_SLASHES, _ONE_LINE, is_lenient=True),
-    "csharp cs java swift apex vala haxe": _JAVA,
+    "csharp cs": Syntax(
+        _SLASHES,
+        {**_ONE_LINE, '"""': _raw('"""'), '@"': _raw('"', literals=('""',)), '@$"': _raw('"', literals=('""',))},
+    ),
+    "java swift apex vala haxe": _JAVA,
     "kotlin": Syntax(_SLASHES, {**_FIELDS, '"""': _raw('"""', fields=_DOLLAR)}),
     "groovy dart": Syntax(_SLASHES, {**_FIELDS, '"""': StringForm('"""', is_multiline=True, fields=_DOLLAR)}),
     "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _raw('"""')}, has_lifetimes=True),
@@ -219,12 +246,14 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "go v odin rescript": _GO,
     "rust gleam move": _RUST,
     "ocaml": Syntax(_ML, {**_LONG_DOUBLE, "{|": _raw("|}")}, has_lifetimes=True),
-    "fsharp": Syntax({"//": "\n", **_ML}, {**_LONG_DOUBLE, '@"': _raw('"'), '"""': _raw('"""')}, has_lifetimes=True),
+    "fsharp": Syntax(
+        {"//": "\n", **_ML}, {**_LONG_DOUBLE, '@"': _raw('"', literals=('""',)), '"""': _raw('"""')}, has_lifetimes=True
+    ),
     "coq rocq": Syntax(_ML, _LONG_DOUBLE, has_lifetimes=True),
     "css": Syntax({"/*": "*/"}, _ONE_LINE),
     "less scss sass stylus": _C,
     "lua luau": Syntax({**_DASHES, "--[[": "]]", "--[=[": "]=]", "--[==[": "]==]"}, _LUA),
-    "mysql": Syntax({**_DASHES, **_HASH, "/*": "*/"}, _FISH),
+    "mysql": Syntax({**_DASHES, **_HASH, "/*": "*/"}, _MULTILINE),
     "sql pgsql plsql": Syntax({**_DASHES, "/*": "*/"}, _SQL),
     "haskell elm purescript idris agda": _HASKELL,
     "lean lean4": Syntax({**_DASHES, "/-": "-/"}, _DOUBLE, has_lifetimes=True),
@@ -235,7 +264,7 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "fortran fortran-modern FortranFreeForm": Syntax({"!": "\n"}, _NO_ESCAPES),
     "cobol": Syntax({"*>": "\n"}, _NO_ESCAPES, is_lenient=True),
     "vb basic vbnet": Syntax({"'": "\n"}, {'"': _NO_ESCAPES['"']}),
-    "fish": Syntax(_HASH, _FISH, is_lenient=True, escapes_code=True, hash_begins_word=True),
+    "fish": Syntax(_HASH, _MULTILINE, is_lenient=True, escapes_code=True, hash_begins_word=True),
     "bash sh shellscript zsh ksh": Syntax(
         _HASH,
         _SHELL,
@@ -249,14 +278,26 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "ruby crystal": Syntax(
         {**_HASH, "\n=begin": "\n=end"},
         _RUBY,
-        regex_form=StringForm("/"),
+        regex_form=_REGEX,
         heredoc=re.compile(r"<<[-~]?['\"`]?([A-Z_]\w*)['\"`]?"),
     ),
-    "perl perl6 raku": Syntax(_HASH, _ONE_LINE, hash_begins_word=True),
+    "perl perl6 raku": Syntax({**_HASH, **_POD}, _ONE_LINE, hash_begins_word=True),
     "julia": Syntax({"#": "\n", "#=": "=#"}, {**_LONG_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
-    "elixir nim toml gdscript coffeescript coffee graphql": _HASHES,
-    "r awk rego puppet meson gn": _SCRIPT,
-    "cmake dockerfile make makefile just tcl": Syntax(_HASH, _ONE_LINE, is_lenient=True, escapes_code=True),
+    "elixir": Syntax(
+        _HASH,
+        {**_ONE_LINE, **_THREE, **_bracketed("~", "s S r R w W c C"), "~s|": StringForm("|"), "~r/": StringForm("/")},
+    ),
+    "nim toml gdscript coffeescript coffee graphql": _HASHES,
+    "r": Syntax(_HASH, {**_MULTILINE, "`": _PROSE["`"]}),
+    "awk rego puppet meson gn": _SCRIPT,
+    "cmake": Syntax(
+        {**_HASH, "#[[": "]]"},
+        {**_LONG_DOUBLE, "[[": _raw("]]"), "[=[": _raw("]=]")},
+        is_lenient=True,
+        escapes_code=True,
+    ),
+    "tcl": Syntax(_HASH, _DOUBLE, is_lenient=True, escapes_code=True, hash_begins_word=True),
+    "dockerfile make makefile just": Syntax(_HASH, _ONE_LINE, is_lenient=True, escapes_code=True),
     "yaml dockercompose github-actions-workflow azure-pipelines ansible helm": Syntax(
         _HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True
     ),
