@@ -169,6 +169,8 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("kotlin", 'val s = """C:\\"""\nval x = ', "code"),
         ("kotlin", 'val a = "${f("', "string"),
         ("kotlin", 'val a = "${f("b")} c', "string"),
+        ("dart", "f('''\nit's (\n''', b, ", "code"),
+        ("dart", "f('''\nit's", "string"),
         ("scala", "def f('a) = g(", "code"),
         ("ocaml", "let f (x : 'a) = (* it", "comment"),
         ("ocaml", 'let s = {|a "b|} in ', "code"),

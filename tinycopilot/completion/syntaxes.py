@@ -240,7 +240,9 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     ),
     "java swift apex vala haxe": _JAVA,
     "kotlin": Syntax(_SLASHES, {**_FIELDS, '"""': _raw('"""', fields=_DOLLAR)}),
-    "groovy dart": Syntax(_SLASHES, {**_FIELDS, '"""': StringForm('"""', is_multiline=True, fields=_DOLLAR)}),
+    "groovy dart": Syntax(
+        _SLASHES, {**_FIELDS, **{quotes: StringForm(quotes, is_multiline=True, fields=_DOLLAR) for quotes in _THREE}}
+    ),
     "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _raw('"""')}, has_lifetimes=True),
     "javascript javascriptreact typescript typescriptreact qml": _JAVASCRIPT,
     "go v odin rescript": _GO,
