@@ -17,7 +17,7 @@ from unicodedata import category
 
 from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
-from tinycopilot.masking import mask, n_secrets, start_of_unfinished_key
+from tinycopilot.masking import REACH_CHARS, mask, n_secrets, start_of_unfinished_key
 from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
@@ -258,7 +258,7 @@ def read_pieces(
     if any(map(is_secret, names)):
         raise _secret(path)
     decoder: io.IncrementalNewlineDecoder | None = None
-    n_bytes_before, is_utf16, rest = 0, False, ""
+    n_bytes_before, is_utf16, rest, above = 0, False, "", ""
     for data in _chunks(path, max_bytes, follow_link):
         if decoder is None:
             is_utf16 = data.startswith(UTF16_MARKS) and _may_be_utf16(data[:8192])
@@ -291,7 +291,8 @@ def read_pieces(
             raise _secret(path)
         n_bytes_before += len(data)
         if text:
-            yield text if as_it_is else mask(text)
+            yield text if as_it_is else mask(above + text)[len(above) :]  # a secret's name may be on the line above it
+            above = text[max(text.rfind("\n", 0, -1) + 1, len(text) - REACH_CHARS) :]
 
 
 def _notebook_source(path: Path, follow_link: bool) -> str:

@@ -127,12 +127,33 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("lua", "-- it\na = ", "code"),
         ("javascript", "  return /`/.test(a); b = ", "code"),
         ("javascript", "f = a => /`/.test(a); b = ", "code"),
+        ("javascript", "typeof /`/; b = ", "code"),
+        ("javascript", "a.match(/[^/`]+/); b = ", "code"),
+        ("csharp", 'f(@"{\n  ""a"": ""b""}", c, ', "code"),
+        ("csharp", 'var s = @"C:\\" + ', "code"),
+        ("elixir", "f(~s(it's \"), ", "code"),
+        ("cmake", 'message("it\\"s\n(")\nset(x [[it"s]] ', "code"),
+        ("tcl", "set x {it's}\nset y ", "code"),
+        ("r", "`[.a` <- function(x", "code"),
+        ("perl", "1;\n=head1 It's\n\nIt's", "comment"),
+        ("perl", "1;\n=head1 It's\n\n=cut\nmy $x = ", "code"),
         ("javascript", "x = a / b; s = `", "string"),
         ("shellscript", "a='b\\'", "code"),
         ("shellscript", "echo it\\'s\nx=", "code"),
         ("shellscript", 'echo "$(printf \\"a', "code"),
         ("shellscript", "echo \\\\ 'a", "string"),
+        ("shellscript", "cat <<EOF | grep 'a", "string"),
+        ("shellscript", "cat <<'EOF' # it's\n don't\nEO", "string"),
+        ("shellscript", "cat <<'EOF' # it's\n don't\nEOF", "code"),
+        ("shellscript", "cat <<-EOF\r\nit's\r\n\tEOF\r\nx=", "code"),
+        ("shellscript", 'git commit -m "$(cat << EOF\nit\'s\nEOF\n)"\nx=', "code"),
+        ("shellscript", 'x=$((1 << n))\ngrep a <<<"$FOO"\nx=', "code"),
+        ("shellscript", "x=$'it\\'s'\ny=", "code"),
+        ("fish", "echo 'it\\'s'\nset x ", "code"),
         ("rust", "fn f<'a>(", "code"),
+        ("rust", 'let s = r#"one " only"#;\nlet x = ', "code"),
+        ("rust", 'let s = br"C:\\";\nlet x = ', "code"),
+        ("rust", 'let s = for"\\"', "string"),
         ("rust", 'let s = "', "string"),
         ("rust", "let q = '\\''; ", "code"),
         ("rust", "let q = '\\''; let s = \"a", "string"),
@@ -140,11 +161,21 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("ruby", "a.gsub(/\"/, '')\nx = ", "code"),
         ("ruby", "a =~ /'/\nx = ", "code"),
         ("ruby", "x = a / b\ny = '", "string"),
+        ("ruby", "f(<<~SQL, 'a')\n  it's\nSQL\nx = ", "code"),
+        ("ruby", "errors << ERROR\nx = ", "code"),
+        ("ruby", "f(%w[it's b[']], %r{a{2}'}, %r!'!, 5 % (a)", "code"),
+        ("ruby", "x = 1\n=begin\nit's", "comment"),
+        ("ruby", "x = 1\n=begin\nit's\n=end\nx = ", "code"),
+        ("kotlin", 'val s = """C:\\"""\nval x = ', "code"),
         ("kotlin", 'val a = "${f("', "string"),
         ("kotlin", 'val a = "${f("b")} c', "string"),
+        ("dart", "f('''\nit's (\n''', b, ", "code"),
+        ("dart", "f('''\nit's", "string"),
         ("scala", "def f('a) = g(", "code"),
         ("ocaml", "let f (x : 'a) = (* it", "comment"),
+        ("ocaml", 'let s = {|a "b|} in ', "code"),
         ("fsharp", "// it", "comment"),
+        ("fsharp", 'let s = @"C:\\" + ', "code"),
         ("haskell", "foldl' f -- it", "comment"),
         ("julia", "b = a' * c", "code"),
         ("julia", "#= it's", "comment"),
@@ -160,8 +191,10 @@ def test_python_by_example(before: str, where: Context) -> None:
         ("pascal", "(* it's", "comment"),
         ("powershell", "<# it's", "comment"),
         ("nix", "x = ''it's ${f", "code"),
+        ("nix", "x = ''\n  ''${a} it's\n''; y = ", "code"),
         ("terraform", 'x = "${var.', "code"),
         ("sql", "SELECT 1 /* it's", "comment"),
+        ("mysql", "SELECT 'it\\'s' # it's\nFROM ", "code"),
         ("html", "<!-- it's", "comment"),
         ("html", "<p>it's (so", "code"),
         ("vue", '<a href="', "string"),
@@ -206,8 +239,22 @@ def test_prose_that_looks_like_a_header_is_not_a_start(prose: str) -> None:
 
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
-CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-", max_size=40)
-LANGUAGES = ("python", "javascript", "rust", "lua", "shellscript", "ruby", "go", "haskell", "latex", "plaintext")
+CODE = st.text("ab rf'\"\\\n#{}()[]:!`$/*-<E=%~@", max_size=40)
+LANGUAGES = (
+    "python",
+    "javascript",
+    "rust",
+    "lua",
+    "shellscript",
+    "ruby",
+    "go",
+    "haskell",
+    "latex",
+    "nix",
+    "elixir",
+    "csharp",
+    "plaintext",
+)
 
 
 @given(st.lists(CODE, max_size=4), st.sampled_from(LANGUAGES))
@@ -261,6 +308,24 @@ def test_open_brackets(text: str, closers: str, context: Context) -> None:
     state = resolve(advance(State(), text, PYTHON), PYTHON)
     assert "".join(frame.closer for frame in state.frames) == closers
     assert state.context == context
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("typescriptreact", "f(<A b={c} />)"),
+        ("typescriptreact", "f(<A\n  b={c}\n/>)"),
+        ("typescriptreact", 'f(a.replace(/>/g, "(").split(/[/(]/))'),
+        ("ruby", "f(%r!(a! => %w[(a], b: %q(a(')))"),
+        ("elixir", "f(~r/[(]/, ~s|(a|)"),
+        ("lua", "s = [=[ a ]] ( ]=]"),
+        ("cmake", 'message("a\n("\n  "b")'),
+        ("r", "`[.a` <- 1"),
+    ],
+)
+def test_all_brackets_are_closed(language: str, text: str) -> None:
+    syntax = syntax_of(language)
+    assert not resolve(advance(State(), text, syntax), syntax).frames
 
 
 @given(st.text("x(\"'\n", max_size=30))

@@ -381,7 +381,7 @@ def test_ctrl_c_while_training_saves_the_model(corpus: str, capsys, monkeypatch:
 
     monkeypatch.setattr(train, "train", interrupted)
     assert main(["train", "--corpus", corpus]) == 130
-    assert "nothing is lost; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
+    assert "the checkpoint is of step 0; resume with: tinycopilot train --resume\n" in capsys.readouterr().err
     assert not user_model().exist()
 
 

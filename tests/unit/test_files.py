@@ -328,6 +328,14 @@ def test_secrets_are_masked_unless_the_file_is_edited(tmp_path: Path) -> None:
     assert left_out.lines() == ("left out: 1 secret masked in a file that is otherwise read (deploy.py)",)
 
 
+def test_a_secret_on_the_first_line_of_a_piece_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deploy.py"
+    path.write_text('a = 1\npassword = \\\n    "x8Kq2LmZp0Rt"\nb = 2\n')
+    for piece_bytes in range(13, 40):
+        monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+        assert read_source(path) == f'a = 1\npassword = \\\n    "{MASK * 12}"\nb = 2\n'
+
+
 @pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])
 def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
     monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)

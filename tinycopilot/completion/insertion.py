@@ -3,7 +3,7 @@
 The rule, for a text T inserted between `before` and `after`, where `after` may start with characters that the editor
 has inserted automatically:
 
-1. Whole: T ends every string, replacement field and comment that it opens (a comment may end with the line). T closes
+1. Whole: T ends every string, replacement field and comment that it opens (a line comment ends with the line). T closes
    no bracket that is not open, has no line end in a single-line string, and no backslash in code except before a line
    end. Everything that `after` closes is still open after T, with nothing else on top: closing quotes and brackets
    close what they closed before. If `after` closes nothing, T may leave brackets open, and close open ones.
@@ -88,8 +88,8 @@ class Insertion:
         end, claimed = resolve(self._state, self._syntax), self._claim
         if self.is_broken or end.faults & BROKEN or self._is_half_a_token():
             return False
-        own = {frame.kind for frame in self._own(end)}
-        if own & {"string", "field", "spec"} or ("comment" in own and self._has_rest):
+        own = {"line comment" if frame.closer == "\n" else frame.kind for frame in self._own(end)}
+        if own & {"string", "field", "spec", "comment"} or ("line comment" in own and self._has_rest):
             return False
         depth = len(end.frames)
         if not claimed.n_closed and not self._has_rest:

@@ -3,8 +3,8 @@
 It is complete for Python; other languages have tables (syntaxes.py). It is incremental:
 `advance(advance(state, a), b)` is `advance(state, a + b)`, so the state after a document is cached in chunks, and a
 keystroke costs the last chunk only. For Python it handles prefixes, escapes, triple quotes, f-strings and t-strings
-nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs, raw strings, and regular
-expressions outside of JavaScript and Ruby.
+nested as in Python 3.12 (PEP 701), comments and line continuations. Not supported: heredocs outside of shell and Ruby,
+regular expressions outside of JavaScript and Ruby, and some forms of raw strings.
 """
 
 import re
@@ -13,7 +13,7 @@ from enum import Flag
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, prefixes, python_form, syntax_of
+from tinycopilot.completion.syntaxes import BRACKETS, StringForm, Syntax, heredoc_form, prefixes, python_form, syntax_of
 
 Context = Literal["code", "comment", "string"]
 Kind = Literal["bracket", "string", "field", "spec", "comment"]
@@ -44,7 +44,9 @@ _LINE_BEGUN = re.compile(r"[ \t]{0,100}[a-z]{0,8} ?[a-z]{0,3}")
 _ENDS_LINE = "\r\n"
 _LIFETIME_OR_CHAR = re.compile(r"'(?:\\[^\r\n][^\r\n']{0,8}|[^\\\r\n'])'")
 _MAX_CHAR_LITERAL = 12
-_BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{};\n~]|=>|\b(?:return|when|if|unless))[ \t]*\Z")
+_BEFORE_REGEX = re.compile(r"(?:[(,=:\[!&|?{;\n~]|=>|\b(?:return|typeof|case|when|if|unless|and|or|not))[ \t]*\Z")
+_HEREDOC_BEGUN = re.compile(r"<<[-~]?[ \t]*['\"\\`]?\w*")
+_RAW_PREFIX = re.compile(r"(?:^|\W)[bc]?r\Z")
 _PLAIN = StringForm("")
 _LINE_END = re.compile(r"[\r\n]")
 
@@ -94,6 +96,8 @@ class State(NamedTuple):
     """Minimum number of frames since `marked`: this many, the outermost, were open all the time."""
     faults: Fault = Fault.NONE
     """Faults since `marked`."""
+    heredoc: str = ""
+    """The word that ends the heredoc that begins with the next line; "" if there is none."""
 
     def marked(self) -> "State":
         """The same state, counting `n_kept` from here."""
@@ -159,7 +163,7 @@ class _Scanner:
         self.text = state.tail + text
         self.syntax, self.is_final = syntax, is_final
         self.frames = list(state.frames)
-        self.recent, self.n_kept, self.faults = state.recent, state.n_kept, state.faults
+        self.recent, self.n_kept, self.faults, self.heredoc = state[2:]
 
     def run(self) -> State:
         at, n = 0, len(self.text)
@@ -177,7 +181,7 @@ class _Scanner:
                 at = ~after
                 break
             at = after
-        return State(tuple(self.frames), self.text[at:], self._before(at), self.n_kept, self.faults)
+        return State(tuple(self.frames), self.text[at:], self._before(at), self.n_kept, self.faults, self.heredoc)
 
     def _pop(self) -> Frame:
         frame = self.frames.pop()
@@ -219,12 +223,19 @@ class _Scanner:
             if token != "#" or not syntax.hash_begins_word or self._before(start)[-1:] in tuple(" \t\r\n;&|("):
                 self.frames.append(Frame("comment", syntax.comments[token]))
         elif token == "/":
-            if _BEFORE_REGEX.search(self._before(start)):
+            before = self._before(start)
+            is_end_of_tag = text.startswith(">", end) and before.rstrip(" \t").endswith("\n")  # of JSX
+            if _BEFORE_REGEX.search(before) and not is_end_of_tag:
                 self.frames.append(Frame("string", "/", syntax.regex_form))
+        elif token == "<<":
+            return self._begin_heredoc(start)
         elif token == "'" and syntax.has_lifetimes:
             return self._lifetime_or_char(start)
         else:
-            form = python_form(token, self._before(start)) if syntax.is_python else syntax.strings[token]
+            before = self._before(start)
+            form = python_form(token, before) if syntax.is_python else syntax.strings[token]
+            if syntax.raw_form and token == '"' and _RAW_PREFIX.search(before):
+                form = syntax.raw_form
             self.frames.append(Frame("string", form.closer, form))
         return end
 
@@ -247,10 +258,14 @@ class _Scanner:
                 self._pop()
 
     def _end_line(self, at: int, end: int) -> int:
-        """End a line of code. If the next line starts a statement inside brackets, close them.
+        """End a line of code, and start a heredoc or close brackets if the next line starts a statement inside them.
 
         They were left open by mistake; otherwise all code below would count as inside them.
         """
+        if self.heredoc:
+            self.frames.append(Frame("string", self.heredoc, heredoc_form(self.heredoc)))
+            self.heredoc = ""
+            return at
         if not self.frames or not self.syntax.is_python:
             return end
         if not self.is_final and _LINE_BEGUN.fullmatch(self.text, end):
@@ -260,6 +275,14 @@ class _Scanner:
                 self._pop()
                 self.faults |= Fault.UNCLOSED_BRACKET
         return end
+
+    def _begin_heredoc(self, at: int) -> int:
+        assert self.syntax.heredoc is not None
+        if not self.is_final and _HEREDOC_BEGUN.fullmatch(self.text, at):
+            return ~at
+        found = self.syntax.heredoc.match(self.text, at)
+        self.heredoc = found[1] if found else self.heredoc
+        return found.end() if found else at + len("<<")
 
     def _continue_line(self, at: int) -> int:
         following = self.text[at + 1 : at + 3]
@@ -281,12 +304,15 @@ class _Scanner:
         text, form = self.text, self.frames[-1].form
         assert form is not None
         found = form.inside.search(text, at)
+        line = text.rfind("\n", at) if form.is_heredoc and not self.is_final else -1
+        if line >= 0 and form.closer.startswith(text[line:].lstrip()) and (found is None or found.start() == line):
+            return ~line  # may become the last line of the heredoc
         if found is None:
             return self._nothing_more(at, form.partial)
         start, end, token = found.start(), found.end(), found[0]
         if not self.is_final and len(text) - start < self.syntax.longest and text[start:] in form.partial:
             return ~start
-        if token == form.closer:
+        if token == form.closer or form.is_heredoc:
             self._pop()
         elif token == "\\":
             return self._escape(start, form)
@@ -294,6 +320,8 @@ class _Scanner:
             self.faults |= Fault.UNTERMINATED_STRING
             self._pop()
             return start
+        elif token in form.nested:
+            self.frames.append(Frame("string", form.nested[token].closer, form.nested[token]))
         elif token in form.fields:
             self.frames.append(Frame("field", form.fields[token], form))
         elif token == "}":

@@ -7,7 +7,7 @@ embedded in markup (scripts, styles, code in Markdown) is read as markup.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import PurePath
 from typing import Final
 
@@ -28,15 +28,23 @@ class StringForm:
     """Doubled braces are text, and a replacement field may have a format specification."""
     has_names: bool = False
     r"""`\N{...}` is one character."""
+    literals: tuple[str, ...] = ()
+    """Escapes that start with the closing quotes."""
+    nested: Mapping[str, "StringForm"] = field(default_factory=dict, repr=False)
+    """Start -> form of a part in which the closing quotes are text."""
+    is_heredoc: bool = False
+    """`closer` is a word that starts a line."""
 
     @cached_property
     def _tokens(self) -> tuple[str, ...]:
         braces = ("{{", "}}", "}") if self.fields and self.is_python else ()
-        return (self.closer, *braces, *self.fields)
+        return (self.closer, *braces, *self.fields, *self.literals, *self.nested)
 
     @cached_property
     def inside(self) -> re.Pattern[str]:
         """Everything except plain text."""
+        if self.is_heredoc:
+            return re.compile(rf"\n[ \t]*{self.closer}(?!\w)")
         return _any_of(self._tokens, self.escapes, not self.is_multiline)
 
     @cached_property
@@ -69,34 +77,41 @@ class Syntax:
     """A single quote starts a character or a lifetime (Rust)."""
     regex_form: StringForm | None = None
     """Regular expressions between slashes."""
+    raw_form: StringForm | None = None
+    """Strings with the prefix `r`."""
+    heredoc: re.Pattern[str] | None = None
+    """Start of a heredoc: `<<`, and the word that ends it as a group."""
 
     @cached_property
     def openers(self) -> tuple[str, ...]:
-        """Openers of strings and comments."""
-        return (*self.comments, *self.strings)
+        """Openers of strings, comments and heredocs."""
+        return (*self.comments, *self.strings, *("<<",) * (self.heredoc is not None))
 
     @cached_property
     def code(self) -> re.Pattern[str]:
         """Every token that matters in code."""
         special = ("'",) * self.has_lifetimes + ("/",) * (self.regex_form is not None)
-        return _any_of((*self.openers, *special, *"()[]{}"), self.is_python or self.escapes_code, self.is_python)
+        return self._any_of_code(*special)
 
     @cached_property
     def field_code(self) -> re.Pattern[str]:
         """Every token that matters at the top level of a replacement field, where a format specification may start."""
-        has_backslash = self.is_python or self.escapes_code
-        return _any_of((*self.openers, *"()[]{}", *":" * self.is_python), has_backslash, self.is_python)
+        return self._any_of_code(*":" * self.is_python)
+
+    def _any_of_code(self, *special: str) -> re.Pattern[str]:
+        has_backslash, has_line_end = self.is_python or self.escapes_code, self.is_python or self.heredoc is not None
+        return _any_of((*self.openers, *special, *"()[]{}"), has_backslash, has_line_end)
 
     @cached_property
     def partial(self) -> frozenset[str]:
         """Openers that may become other openers with more characters."""
-        return prefixes(self.openers)
+        return prefixes((*self.openers, *("/>",) * (self.regex_form is not None)))
 
     @cached_property
     def longest(self) -> int:
         """Maximum length of a token."""
-        closers = (form.closer for form in self.strings.values())
-        return max(map(len, ("{{", *self.openers, *closers, *self.comments.values())))
+        inside = (token for form in self.strings.values() for token in (form.closer, *form.literals))
+        return max(map(len, ("{{", *self.openers, *inside, *self.comments.values())))
 
 
 def _any_of(tokens: Iterable[str], has_backslash: bool, has_line_end: bool) -> re.Pattern[str]:
@@ -104,6 +119,12 @@ def _any_of(tokens: Iterable[str], has_backslash: bool, has_line_end: bool) -> r
     longest_first = sorted(set(tokens), key=len, reverse=True)
     pieces = [re.escape(token) for token in longest_first]
     return re.compile("|".join(pieces + [r"\\"] * has_backslash + [r"[\r\n]"] * has_line_end))
+
+
+@lru_cache(maxsize=64)
+def heredoc_form(word: str) -> StringForm:
+    """The form of a heredoc that ends with `word`."""
+    return StringForm(word, is_multiline=True, is_heredoc=True)
 
 
 @lru_cache(maxsize=64)
@@ -135,6 +156,7 @@ _PYTHON_FORMS: Final = {
     for has_fields in (False, True)
     for is_cooked in (False, True)
 }
+_raw = partial(StringForm, is_multiline=True, escapes=False)
 _ONE_LINE: Final = {quote: StringForm(quote) for quote in "\"'"}
 _DOUBLE: Final = {'"': _ONE_LINE['"']}
 _LONG_DOUBLE: Final = {'"': StringForm('"', is_multiline=True)}
@@ -147,22 +169,40 @@ _ML: Final = {"(*": "*)"}
 _MARKUP: Final = {"<!--": "-->"}
 _DOLLAR: Final = {"${": "}"}
 _TEMPLATE: Final = StringForm("`", is_multiline=True, fields=_DOLLAR)
-_RAW: Final = StringForm("`", is_multiline=True, escapes=False)
 _SHELL: Final = {
-    "'": StringForm("'", is_multiline=True, escapes=False),
+    "'": _raw("'"),
+    "$'": StringForm("'", is_multiline=True),
     '"': StringForm('"', is_multiline=True, fields={"$(": ")", "${": "}"}),
     "`": StringForm("`", is_multiline=True),
 }
+_REGEX: Final = StringForm("/", nested={"[": StringForm("]")})
+
+
+def _bracketed(sign: str, kinds: str) -> dict[str, StringForm]:
+    """Strings between brackets, which may be nested, such as `%w[a b]`."""
+    forms = dict[str, StringForm]()
+    for opener, closer in BRACKETS.items():
+        nested = dict[str, StringForm]()
+        nested[opener] = form = StringForm(closer, is_multiline=True, nested=nested)
+        forms |= {sign + kind + opener: form for kind in kinds.split(" ")}
+    return forms
+
+
 _RUBY: Final = {
+    **_bracketed("%", " w W i I q Q r x s"),
+    "%r!": StringForm("!"),
+    "%r|": StringForm("|"),
     '"': StringForm('"', is_multiline=True, fields={"#{": "}"}),
     "'": StringForm("'", is_multiline=True),
     "`": StringForm("`", is_multiline=True, fields={"#{": "}"}),
 }
-_LUA: Final = {**_ONE_LINE, "[[": StringForm("]]", is_multiline=True, escapes=False)}
-_SQL: Final = {quote: StringForm(quote, True, escapes=False) for quote in "\"'"}
+_POD: Final = {f"\n={word}": "\n=cut" for word in ("pod", "head", "over", "item", "begin", "for", "encoding")}
+_MULTILINE: Final = {quote: StringForm(quote, is_multiline=True) for quote in "\"'"}
+_LUA: Final = {**_ONE_LINE, "[[": _raw("]]"), "[=[": _raw("]=]"), "[==[": _raw("]==]")}
+_SQL: Final = {quote: _raw(quote) for quote in "\"'"}
 _NIX: Final = {
     '"': StringForm('"', is_multiline=True, fields=_DOLLAR),
-    "''": StringForm("''", is_multiline=True, escapes=False, fields=_DOLLAR),
+    "''": _raw("''", fields=_DOLLAR, literals=("''$", "''\\", "'''")),
 }
 _FIELDS: Final = {'"': StringForm('"', fields=_DOLLAR), "'": _ONE_LINE["'"]}
 _PROSE: Final = {quote: StringForm(quote) for quote in '"`'}
@@ -171,9 +211,11 @@ PYTHON: Final = Syntax(_HASH, dict.fromkeys(_QUOTES, _PYTHON_FORMS['"', False, T
 TEXT: Final = Syntax(strings=_PROSE, is_lenient=True)
 _C: Final = Syntax(_SLASHES, _ONE_LINE)
 _JAVA: Final = Syntax(_SLASHES, {**_ONE_LINE, '"""': _THREE['"""']})
-_JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=StringForm("/"))
-_GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _RAW})
-_RUST: Final = Syntax(_SLASHES, _LONG_DOUBLE, has_lifetimes=True)
+_JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=_REGEX)
+_GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _raw("`")})
+_RUST: Final = Syntax(
+    _SLASHES, {**_LONG_DOUBLE, '#"': _raw('"#'), '##"': _raw('"##')}, has_lifetimes=True, raw_form=_raw('"')
+)
 _HASHES: Final = Syntax(_HASH, {**_ONE_LINE, **_THREE})
 _SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
 _LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE, escapes_code=True)
@@ -192,19 +234,29 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "c cpp objective-c objective-cpp objc objcpp cuda cuda-cpp opencl arduino zig d solidity glsl hlsl wgsl shaderlab"
     " gdshader proto proto3 thrift dot bicep prisma actionscript cue": _C,
     "php hack": Syntax(_SLASHES, _ONE_LINE, is_lenient=True),
-    "csharp cs java swift apex vala haxe": _JAVA,
-    "kotlin groovy dart": Syntax(_SLASHES, {**_FIELDS, '"""': StringForm('"""', is_multiline=True, fields=_DOLLAR)}),
-    "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
+    "csharp cs": Syntax(
+        _SLASHES,
+        {**_ONE_LINE, '"""': _raw('"""'), '@"': _raw('"', literals=('""',)), '@$"': _raw('"', literals=('""',))},
+    ),
+    "java swift apex vala haxe": _JAVA,
+    "kotlin": Syntax(_SLASHES, {**_FIELDS, '"""': _raw('"""', fields=_DOLLAR)}),
+    "groovy dart": Syntax(
+        _SLASHES, {**_FIELDS, **{quotes: StringForm(quotes, is_multiline=True, fields=_DOLLAR) for quotes in _THREE}}
+    ),
+    "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _raw('"""')}, has_lifetimes=True),
     "javascript javascriptreact typescript typescriptreact qml": _JAVASCRIPT,
     "go v odin rescript": _GO,
     "rust gleam move": _RUST,
-    "ocaml": Syntax(_ML, _LONG_DOUBLE, has_lifetimes=True),
-    "fsharp": Syntax({"//": "\n", **_ML}, _LONG_DOUBLE, has_lifetimes=True),
+    "ocaml": Syntax(_ML, {**_LONG_DOUBLE, "{|": _raw("|}")}, has_lifetimes=True),
+    "fsharp": Syntax(
+        {"//": "\n", **_ML}, {**_LONG_DOUBLE, '@"': _raw('"', literals=('""',)), '"""': _raw('"""')}, has_lifetimes=True
+    ),
     "coq rocq": Syntax(_ML, _LONG_DOUBLE, has_lifetimes=True),
     "css": Syntax({"/*": "*/"}, _ONE_LINE),
     "less scss sass stylus": _C,
-    "lua luau": Syntax({**_DASHES, "--[[": "]]"}, _LUA),
-    "sql mysql pgsql plsql": Syntax({**_DASHES, "/*": "*/"}, _SQL),
+    "lua luau": Syntax({**_DASHES, "--[[": "]]", "--[=[": "]=]", "--[==[": "]==]"}, _LUA),
+    "mysql": Syntax({**_DASHES, **_HASH, "/*": "*/"}, _MULTILINE),
+    "sql pgsql plsql": Syntax({**_DASHES, "/*": "*/"}, _SQL),
     "haskell elm purescript idris agda": _HASKELL,
     "lean lean4": Syntax({**_DASHES, "/-": "-/"}, _DOUBLE, has_lifetimes=True),
     "ada vhdl": Syntax(_DASHES, {'"': StringForm('"', escapes=False)}, has_lifetimes=True),
@@ -214,17 +266,40 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "fortran fortran-modern FortranFreeForm": Syntax({"!": "\n"}, _NO_ESCAPES),
     "cobol": Syntax({"*>": "\n"}, _NO_ESCAPES, is_lenient=True),
     "vb basic vbnet": Syntax({"'": "\n"}, {'"': _NO_ESCAPES['"']}),
-    "bash sh shellscript zsh fish ksh": Syntax(
-        _HASH, _SHELL, is_lenient=True, escapes_code=True, hash_begins_word=True
+    "fish": Syntax(_HASH, _MULTILINE, is_lenient=True, escapes_code=True, hash_begins_word=True),
+    "bash sh shellscript zsh ksh": Syntax(
+        _HASH,
+        _SHELL,
+        is_lenient=True,
+        escapes_code=True,
+        hash_begins_word=True,
+        heredoc=re.compile(r"<<-?[ \t]*['\"\\]?([A-Z_]\w*)['\"]?"),  # `1 << n` is a shift
     ),
     "powershell ps1": Syntax({"#": "\n", "<#": "#>"}, _ONE_LINE, is_lenient=True),
     "bat dosbatch": Syntax({"::": "\n"}, {'"': _NO_ESCAPES['"']}, is_lenient=True),
-    "ruby crystal": Syntax(_HASH, _RUBY, regex_form=StringForm("/")),
-    "perl perl6 raku": Syntax(_HASH, _ONE_LINE, hash_begins_word=True),
+    "ruby crystal": Syntax(
+        {**_HASH, "\n=begin": "\n=end"},
+        _RUBY,
+        regex_form=_REGEX,
+        heredoc=re.compile(r"<<[-~]?['\"`]?([A-Z_]\w*)['\"`]?"),
+    ),
+    "perl perl6 raku": Syntax({**_HASH, **_POD}, _ONE_LINE, hash_begins_word=True),
     "julia": Syntax({"#": "\n", "#=": "=#"}, {**_LONG_DOUBLE, '"""': _THREE['"""']}, has_lifetimes=True),
-    "elixir nim toml gdscript coffeescript coffee graphql": _HASHES,
-    "r awk rego puppet meson gn": _SCRIPT,
-    "cmake dockerfile make makefile just tcl": Syntax(_HASH, _ONE_LINE, is_lenient=True, escapes_code=True),
+    "elixir": Syntax(
+        _HASH,
+        {**_ONE_LINE, **_THREE, **_bracketed("~", "s S r R w W c C"), "~s|": StringForm("|"), "~r/": StringForm("/")},
+    ),
+    "nim toml gdscript coffeescript coffee graphql": _HASHES,
+    "r": Syntax(_HASH, {**_MULTILINE, "`": _PROSE["`"]}),
+    "awk rego puppet meson gn": _SCRIPT,
+    "cmake": Syntax(
+        {**_HASH, "#[[": "]]"},
+        {**_LONG_DOUBLE, "[[": _raw("]]"), "[=[": _raw("]=]")},
+        is_lenient=True,
+        escapes_code=True,
+    ),
+    "tcl": Syntax(_HASH, _DOUBLE, is_lenient=True, escapes_code=True, hash_begins_word=True),
+    "dockerfile make makefile just": Syntax(_HASH, _ONE_LINE, is_lenient=True, escapes_code=True),
     "yaml dockercompose github-actions-workflow azure-pipelines ansible helm": Syntax(
         _HASH, _ONE_LINE, is_lenient=True, hash_begins_word=True
     ),
@@ -276,7 +351,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
         "haskell": ".hs", "elm": ".elm", "purescript": ".purs", "idris": ".idr", "agda": ".agda", "lean": ".lean",
         "ada": ".adb .ads", "vhdl": ".vhd .vhdl", "systemverilog": ".sv .svh", "pascal": ".pas .pp", "delphi": ".dpr",
         "fortran": ".f90 .f95 .f03", "cobol": ".cob .cbl", "vb": ".vb .bas",
-        "shellscript": ".sh .bash .zsh .fish .ksh", "powershell": ".ps1 .psm1", "bat": ".bat .cmd", "ruby": ".rb .rake",
+        "shellscript": ".sh .bash .zsh .ksh", "fish": ".fish", "powershell": ".ps1 .psm1", "bat": ".bat .cmd",
+        "ruby": ".rb .rake",
         "crystal": ".cr", "perl": ".pl .pm", "raku": ".raku", "julia": ".jl", "elixir": ".ex .exs", "nim": ".nim",
         "toml": ".toml", "gdscript": ".gd", "coffeescript": ".coffee", "graphql": ".graphql .gql", "r": ".r",
         "awk": ".awk", "rego": ".rego", "cmake": ".cmake", "make": ".mk", "tcl": ".tcl", "yaml": ".yaml .yml",

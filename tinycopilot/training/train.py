@@ -256,7 +256,7 @@ def checkpoint_on_exit(
                 console.print(f"this run cannot be resumed; discard it: {discard_command(run_folder(paths))}")
             elif can_resume(run_folder(paths)):
                 console.print(
-                    f"stopped after step {checkpoints.written_step:,}; nothing is lost; "
+                    f"stopped; the checkpoint is of step {checkpoints.written_step:,}; "
                     f"resume with: {resume_command(paths, flags)}"
                 )
         raise

@@ -64,6 +64,10 @@ def test_python(before: str, after: str, text: str, expected: str) -> None:
         ("a.rs", "fn f<'a>(", ")", "x: &'a str, c: char) -> T", "x: &'a str, c: char"),
         ("a.rs", "f(", ")", "'(', x)", "'(', x"),
         ("a.lua", "f(", ")", "x -- y", "x"),
+        ("a.c", "", "\nint y;\n", "/* The length", ""),  # it would comment out the code below
+        ("a.c", "", "\nint y;\n", "/* The length */ int", "/* The length */ int"),
+        ("a.c", "/* ", "\nint y;\n", "The length", "The length"),
+        ("a.html", "", "\n<p>\n", "<!-- more", ""),
         ("a.sh", 'echo "', '"', "$(ls) it's", "$(ls) it's"),
         ("a.sh", "case x in\n  ", "\n", "a) echo", "a) echo"),
         ("a.rb", 'puts "', '"', "#{x} y", "#{x} y"),

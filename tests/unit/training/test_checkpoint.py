@@ -105,7 +105,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(
         run_training(request(corpus, stopped))
     said = capsys.readouterr().err
     n_steps = max(0, n_batches // 20 * 20 - 20)  # to the end of the last complete interval
-    assert f"stopped after step {n_steps}" in said
+    assert f"the checkpoint is of step {n_steps};" in said
     assert f"tinycopilot train --resume --model_path {stopped}" in said
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
@@ -177,7 +177,7 @@ def test_sigterm_acts_like_ctrl_c(corpus: Path, tmp_path: Path, training_python:
     words = [str(corpus), str(tmp_path / "m.pth"), "45"]
     result = subprocess.run([*training_python, "-c", code, *words], capture_output=True, text=True)
     assert "KeyboardInterrupt" in result.stderr
-    assert "stopped after step 20" in result.stderr
+    assert "the checkpoint is of step 20" in result.stderr
     assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
 
 
@@ -371,7 +371,7 @@ def test_second_ctrl_c_does_not_prevent_the_save(
         run_training(request(corpus, tmp_path / "m.pth"))
     assert n_saved == 2
     assert load_run(tmp_path / ".m.pth.run")[1]["log"].n_steps == 20
-    assert "stopped after step 20; nothing is lost" in capsys.readouterr().err
+    assert "the checkpoint is of step 20;" in capsys.readouterr().err
 
 
 def test_checkpoint_of_another_version_is_one_line(stopped: Path) -> None:
@@ -394,7 +394,7 @@ def test_unresumable_run_is_reported(
         run_training(request(corpus, tmp_path / "m.pth"))
     said = capsys.readouterr().err
     assert "this run cannot be resumed; discard it: rm -r" in said
-    assert "nothing is lost" not in said
+    assert "resume with" not in said
 
 
 def test_stopped_during_the_comparison_saves_the_model(

@@ -122,7 +122,7 @@ def test_dead_worker_is_reported_and_the_run_continues(
     words = ["--model_path", str(model)]
     result = run_with_torchrun(training_python, 2, 50, "--corpus", str(corpus), "--epochs", "2", *words)
     assert result.code != 0
-    assert "stopped after step 20; nothing is lost; resume with: tinycopilot train --resume" in result.stderr
+    assert "stopped; the checkpoint is of step 20; resume with: tinycopilot train --resume" in result.stderr
     assert not model.exists()
     assert len(load_run(tmp_path / ".m.pth.run")[1]["log"].intervals) == 1
     [again] = run_together(training_python, 1, SMALL, "0", *TRAIN, "--resume", *words)
