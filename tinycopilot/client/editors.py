@@ -164,9 +164,9 @@ def extension_version(extensions: Path) -> str | None:
         obsolete = json.loads((extensions / ".obsolete").read_text("utf-8"))
     except (OSError, ValueError):
         obsolete = {}
-    names = sorted(path.name for path in extensions.glob(EXTENSION + "*") if path.is_dir())
+    names = [path.name for path in extensions.glob(EXTENSION + "*") if path.is_dir()]
     versions = [name.removeprefix(EXTENSION) for name in names if name not in obsolete]
-    return versions[-1] if versions else None
+    return max(versions, key=lambda version: [int(part) for part in re.findall(r"\d{1,9}", version)], default=None)
 
 
 def own_settings(path: Path) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIn
         return _read(path, alphabet, tokenizer_digest)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
+    except Exception as error:  # whatever an invalid header leads to
         log.warning("%s: not used, the workspace is indexed again: %s", path, error)
         return None
 

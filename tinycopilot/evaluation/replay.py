@@ -76,7 +76,7 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
     """Type `excerpt`; return score, suggestions and bits."""
     score, shown = Score(), list[ShownSuggestion]()
     bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
-    text, expected, accepted_end = excerpt.text, "", 0
+    text, expected, accepted_end, word_end = excerpt.text, "", 0, 0  # word_end: of those accepted by word
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
         if is_indentation(text, at):
@@ -89,12 +89,15 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
             if suggestion and offered != expected:
                 shown.append(_shown(excerpt, at, suggestion))
                 score.n_shown += 1
-                score.n_keys_by_word -= 0 if shown[-1].accepted else keys_saved_by_word(shown[-1], text)
+                if at >= word_end and not shown[-1].accepted:
+                    n_saved, word_end = saved_by_word(shown[-1], text)
+                    score.n_keys_by_word -= n_saved
             score.n_keys += 1
             score.n_keys_by_word += 1
             n_accepted = len(offered) if offered and text.startswith(offered, at) else 0
             if n_accepted:
                 score.accepted_chars.append(n_accepted)
+                score.n_keys_by_word += max(0, min(word_end - at, n_accepted - 1))  # saved already, by word
                 accepted_end, expected = at + n_accepted, ""
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
@@ -106,14 +109,14 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
     return ReplayResult(excerpt, score, shown, dict(bits))
 
 
-def keys_saved_by_word(shown: ShownSuggestion, text: str) -> int:
-    """Return the keys saved if the correct words of a suggestion are accepted one by one."""
+def saved_by_word(shown: ShownSuggestion, text: str) -> tuple[int, int]:
+    """Return the keys saved if the correct words of a suggestion are accepted one by one, and where these words end."""
     n_saved, at = 0, shown.at
     while (word := WORD.match(shown.suggestion.text, at - shown.at)) and word.end() <= shown.n_correct:
         end = shown.at + word.end()
         n_saved += max(0, sum(not is_indentation(text, i) for i in range(at, end)) - 1)
         at = end
-    return n_saved
+    return n_saved, at
 
 
 def is_indentation(text: str, at: int) -> bool:

@@ -13,8 +13,8 @@ from tinycopilot.secret_files import is_secret_place
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
 """Default text."""
-PLACE: Final = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
-"""FILE:LINE:COLUMN."""
+PLACE: Final = re.compile(r"(.+):(\d{1,18}):(\d{1,18})", re.DOTALL)
+"""FILE:LINE:COLUMN. (`int` refuses thousands of digits.)"""
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,9 @@ def test_removed_extension_is_not_installed(tmp_path: Path) -> None:
     [one] = check_editors(machine(tmp_path), SERVER)
     assert "not installed" in one.text
     assert one.level is Level.NOTE
-    extension(tmp_path, version="0.2.0")
-    assert "extension 0.2.0" in check_editors(machine(tmp_path), SERVER)[0].text
+    for version in ("0.2.0", "0.10.0", "0.9.1"):
+        extension(tmp_path, version=version)
+    assert "extension 0.10.0" in check_editors(machine(tmp_path), SERVER)[0].text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import stat
 from pathlib import Path
 
@@ -132,6 +133,7 @@ def test_changed_byte_is_detected(n: int, tmp_path: Path, caplog: pytest.LogCapt
         {"kind": "tinycopilot memory, 0"}, {"tokenizer": "another"}, {"n_symbols": 10**12}, {"n_symbols": -1},
         {"n_symbols": "many"}, {"documents": [["x", 3, 0, 0, 0]]}, {"documents": [["x", -5, 0, 0, 0]]},
         {"documents": "none"}, {"documents": [["x"]]}, {"characters": ""}, {"characters": None}, {"n_positions": 1.5},
+        {"characters": ["ab", None]}, {"documents": [["x", 3, math.inf, math.inf, math.inf]]},
     ],
 )  # fmt: skip
 def test_foreign_or_invalid_index_is_dropped(change: dict[str, object], tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ def test_wrong_suggestion_is_not_accepted() -> None:
     [
         ("return x\n", {"re": "turn y"}, 3),  # "turn" with one key
         ("return x\n", {"re": "turn x"}, 5),  # the rest
+        ("return x\n", {"re": "turn y", "ret": "urn z"}, 3),  # saved once
+        ("return x\n", {"re": "turn y", "ret": "urn x"}, 4),  # " x" with another key
+        ("return x\n", {"re": "turn y", "ret": "u"}, 3),
         ("f(a, bc)\n", {"f": "(a, bd)"}, 0),  # "(", "a" and ",": no key is saved; " bd" is wrong
         ("if a:\n    foo(b)\n", {"if a": ":\n    foo(c)"}, 3),  # "\n    foo" without the indentation
     ],

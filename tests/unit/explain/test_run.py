@@ -75,6 +75,7 @@ def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("a.py:0:1", "has no line 0; use a line from 1 to 3"),
         ("a.py:4:1", "has no line 4"),
+        (f"a.py:{10**17}:1", "has no line 1000"),
         ("a.py:2:99", "line 2 has no column 99; use one from 1 to 6"),
         ("missing.py:1:1", "file not found"),
         ("binary.py:1:1", "a binary file"),
@@ -96,7 +97,9 @@ def test_invalid_position_is_one_line(target: str, says: str, explain, in_folder
     assert says in line
 
 
-@pytest.mark.parametrize("text", ["x[1:2:3", "time 12:30:45", "a" * 5000 + ":1:2", "\0.py:1:1"])
+@pytest.mark.parametrize(
+    "text", ["x[1:2:3", "time 12:30:45", "a" * 5000 + ":1:2", "a.py:" + "9" * 5000 + ":1", "\0.py:1:1"]
+)
 @pytest.mark.usefixtures("in_folder")
 def test_text_that_looks_like_a_position_is_text(text: str) -> None:
     assert read_target(text, None).before == text
