@@ -117,7 +117,8 @@ class Indexer:
         self._call, self._is_open, self._wait = call, is_open, pause
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
         self._lock = threading.Lock()
-        self._waiting: set[str] | None = set()  # URIs to scan; None: everything
+        self._waiting = set[str]()  # URIs to scan
+        self._is_full_waiting = False  # whether to scan everything
         self._is_submitted = False
         self._is_closed = False
 
@@ -127,10 +128,8 @@ class Indexer:
         With nothing to scan, the n-gram model is compacted if necessary. Thread-safe; returns at once.
         """
         with self._lock:
-            if uris is None:
-                self._waiting = None
-            elif self._waiting is not None:
-                self._waiting.update(uris)
+            self._is_full_waiting |= uris is None
+            self._waiting.update(uris or ())
             if self._is_submitted or self._is_closed:
                 return
             self._is_submitted = True
@@ -162,19 +161,21 @@ class Indexer:
 
     def _scan_waiting(self) -> None:
         with self._lock:
-            uris, self._waiting, self._is_submitted = self._waiting, set(), False
+            uris, is_full = self._waiting, self._is_full_waiting
+            self._waiting, self._is_full_waiting, self._is_submitted = set(), False, False
         try:
-            self._scan(None if uris is None else set(map(place_of, uris)))
+            self._scan(set(map(place_of, uris)), is_full=is_full)
         except (CancelledError, Exception) as error:
             if not (self._is_closed and isinstance(error, CancelledError | RuntimeError)):
                 log.exception("the workspace could not be scanned")
 
-    def _scan(self, within: set[str] | None) -> None:
+    def _scan(self, places: set[str], *, is_full: bool) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
         if not self._has_scanned and self.file is not None:
             self._has_scanned = True
             n_loaded = self.file.load(self._call, self.scanner)
-        is_full = within is None and bool(self.scanner.folders.roots)
+        self.scanner.doubt(places)
+        within, is_full = None if is_full else places, is_full and bool(self.scanner.folders.roots)
         bar = self.new_bar() if is_full else None
         try:
             self._index_changes(within, found, bar)

@@ -78,6 +78,11 @@ class Scanner:
         """Treat no file as read: the next scan finds everything."""
         self.known.clear()
 
+    def doubt(self, places: Collection[str]) -> None:
+        """Treat these files and folders as changed: the next scan reads them again, even if they seem unchanged."""
+        for name in self._known_within(places):
+            self.known[name] = (0, 0)
+
     def changes(
         self,
         within: Collection[str] | None,
@@ -96,7 +101,8 @@ class Scanner:
         stamps = self._stamps(within, left_out, pause)
         for name in self._known_within(within) - stamps.keys():
             del self.known[name]
-            yield Change(name)
+            if not is_open(name):  # the client's text is indexed
+                yield Change(name)
         found.n_total = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
             found.n_visited += 1

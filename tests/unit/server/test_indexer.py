@@ -203,6 +203,21 @@ def test_pending_scans_are_merged(harness: Harness) -> None:
     assert harness.n_finished == 3  # begun, and handed over, once
 
 
+@pytest.mark.parametrize("is_full_first", [False, True])
+def test_closed_document_is_read_again_by_a_pending_full_scan(harness: Harness, *, is_full_first: bool) -> None:
+    name = harness.write("a.py", "a = 1\n")
+    harness.scan()
+    busy = threading.Event()
+    harness.indexer.submit(lambda: busy.wait() and None)
+    scans: list[list[str] | None] = [None, [(harness.folder / "a.py").as_uri()]]
+    harness.memory.drop(name)  # as when the editor closes it
+    for uris in scans if is_full_first else reversed(scans):
+        harness.indexer.scan(uris)
+    busy.set()
+    harness.wait()
+    assert harness.indexed == {"a.py"}
+
+
 def test_error_is_logged_and_the_next_scan_runs(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     harness.write("a.py", "a = 1\n")
 
