@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -38,7 +39,7 @@ class IndexFile:
     def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
         """`was_open`: whether a document of that name was ever open; then its indexed text may differ from the file."""
         self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
-        self._merged: MergedSegment | None = None  # the content of the file
+        self._saved: weakref.ref[MergedSegment] | None = None  # the content of the file; it may be large
         self._saved_s = -SAVE_S
         self._n_deleted = 0
 
@@ -55,7 +56,7 @@ class IndexFile:
             call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
         except ValueError:  # another segment was merged meanwhile
             return 0
-        self._merged = saved.merged
+        self._saved = weakref.ref(saved.merged)
         scanner.known = dict(saved.stamps)
         return len(saved.stamps)
 
@@ -65,9 +66,10 @@ class IndexFile:
 
         n_deleted = self._n_deleted
         (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
-        if merged is self._merged or time.monotonic() - self._saved_s < SAVE_S:
+        is_saved = self._saved is not None and self._saved() is merged
+        if is_saved or time.monotonic() - self._saved_s < SAVE_S:
             return
-        self._merged, self._saved_s = merged, time.monotonic()
+        self._saved, self._saved_s = weakref.ref(merged), time.monotonic()
         known, wants = scanner.known, scanner.folders.wants
         names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
         stamps = {name: known[name] for name in names}
@@ -79,7 +81,7 @@ class IndexFile:
     def delete(self) -> None:
         """Delete the file now; it is written again after the next scan. Thread-safe."""
         self._n_deleted += 1
-        self._merged, self._saved_s = None, -SAVE_S
+        self._saved, self._saved_s = None, -SAVE_S
         with contextlib.suppress(OSError):
             self.path.unlink()
 

@@ -1,9 +1,11 @@
 """The indexer with a real n-gram model; the engine's thread is the caller's."""
 
+import gc
 import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -336,6 +338,17 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     harness.scan()
     assert saved == [25, 65]
+
+
+def test_saved_index_is_released_once_it_is_outdated(again: Callable[[], Harness]) -> None:
+    harness, merged = again(), list[weakref.ref[MergedSegment]]()
+    for part in range(2):  # the second time, it is not saved again so soon
+        for i in range(20):
+            harness.write(f"more {part} {i}.py", "a = b\n" * 9)
+        harness.scan()
+        merged.append(weakref.ref(harness.merged))
+    gc.collect()
+    assert merged[0]() is None
 
 
 def test_forgotten_and_old_files_are_deleted(again: Callable[[], Harness]) -> None:
