@@ -201,7 +201,7 @@ class Indexer:
         indexing, percentage = IncrementalIndexing(self._call, self._pause), None
 
         def is_enough() -> bool:
-            return indexing.n_chars > indexing.max_chars
+            return indexing.n_chars + found.n_unchanged_bytes > indexing.max_chars
 
         for change in self.scanner.changes(within, found, self._is_open, is_enough, self._pause):
             if change.text is None:

@@ -58,6 +58,8 @@ class Found:
     n_chars: int = 0
     n_skipped: int = 0
     """Number of files that were not read because the limit was reached."""
+    n_unchanged_bytes: int = 0
+    """Size of the unchanged files visited so far."""
     left_out: tuple[str, ...] = ()
     """A line for each reason."""
     n_visited: int = 0
@@ -114,10 +116,13 @@ class Scanner:
                 yield Change(name)
                 continue
             self.known[name] = changed_ns, n_bytes
-            if within is None and was_known == (changed_ns, n_bytes):
-                continue
             if is_enough():
                 found.n_skipped += 1
+                if was_known not in (None, (changed_ns, n_bytes)):
+                    yield Change(name)
+                continue
+            if within is None and was_known == (changed_ns, n_bytes):
+                found.n_unchanged_bytes += n_bytes
                 continue
             pause()
             text = next((text for _, text in read_written([Path(name)], Path(root), left_out)), None)

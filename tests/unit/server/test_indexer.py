@@ -319,6 +319,27 @@ def test_saved_index_avoids_reading_files_again(
     fresh.indexer.close()
 
 
+def test_saved_index_at_the_limit_is_complete(
+    harness: Harness, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path_factory.mktemp("cache") / "one.memory"
+    for i in range(20):
+        harness.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    for session in (harness, Harness(harness.folder)):
+        session.memory = NGramModel(Alphabet("\nab"), max_chars=50)
+        session.save_to(path)
+        with caplog.at_level(logging.INFO):
+            session.scan()
+            session.scan()
+        assert session.indexed == {"19.py", "18.py", "17.py", "16.py"}
+        session.indexer.close()
+    first, again, second, again_second = [record.message for record in caplog.records]
+    assert "indexed 6 files, 60 characters" in first
+    assert "indexed 2 files, 20 characters" in second
+    assert "4 files from the saved index" in second
+    assert all("skipped: 14 files" in line for line in (first, again, second, again_second))
+
+
 def test_index_is_saved_rarely_and_only_after_a_merge(
     again: Callable[[], Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
