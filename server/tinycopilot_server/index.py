@@ -128,7 +128,7 @@ class Index:
 
     def _read_again(self) -> None:
         """Read all files again. Runs in the indexer's thread: a scan that was already queued would run too early."""
-        self.indexer.scanner.forget()
+        self.indexer.scanner.doubt(None)
         self.indexer.scan(None)
 
     def choose(self, settings: Settings) -> None:

@@ -80,8 +80,8 @@ class Scanner:
         """Treat no file as read: the next scan finds everything."""
         self.known.clear()
 
-    def doubt(self, places: Collection[str]) -> None:
-        """Treat these files and folders as changed: the next scan reads them again, even if they seem unchanged."""
+    def doubt(self, places: Collection[str] | None) -> None:
+        """Treat these files and folders (None: all) as changed: the next scan reads or drops them in any case."""
         for name in self._known_within(places):
             self.known[name] = (0, 0)
 

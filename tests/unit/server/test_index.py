@@ -156,8 +156,10 @@ def test_closed_notebook_that_is_open_as_text(server: tuple[TinyCopilotServer, C
     assert calls.now() == [("drop", "/n.ipynb#python"), ("hold", "/n.ipynb", "{}")]
 
 
-def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("x = 1\n")
+@pytest.mark.parametrize("limit", [0, 1_000])
+def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path, limit: int) -> None:
+    for name in ("a.py", "deleted.py"):
+        (tmp_path / name).write_text("x = 1\n")
     server, busy = TinyCopilotServer(), threading.Event()
     index, ngrams = server.index, NGramModel(Alphabet("\nx =1"), 1_000)
     engine = SimpleNamespace(ngrams=ngrams, configure=lambda _: None)
@@ -165,9 +167,10 @@ def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path) -
     server.session.folders.set_roots([tmp_path.as_uri()])
     index.scan(None)
     index.indexer.submit(lambda: None).result()
-    server.scheduler.submit(lambda: ngrams.limit(0)).result()
+    server.scheduler.submit(lambda: ngrams.limit(limit)).result()
+    (tmp_path / "deleted.py").unlink()
     index.indexer.submit(busy.wait)
-    index.scan(None)  # queued, since the indexer is busy
+    index.scan([])  # queued, since the indexer is busy
     index.configure(Settings(max_workspace_chars=2_000))
     server.scheduler.submit(lambda: None).result()
     busy.set()
