@@ -124,8 +124,12 @@ class Index:
         if before == 0 < max_chars:
             self.learned.restore(engine)
         if before < max_chars:
-            self.indexer.submit(self.indexer.scanner.forget)
-            self.indexer.scan(None)
+            self.indexer.submit(self._read_again)
+
+    def _read_again(self) -> None:
+        """Read all files again. Runs in the indexer's thread: a scan that was already queued would run too early."""
+        self.indexer.scanner.doubt(None)
+        self.indexer.scan(None)
 
     def choose(self, settings: Settings) -> None:
         """Apply changed languages and excluded patterns: drop, index and scan accordingly."""

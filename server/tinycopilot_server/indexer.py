@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -38,7 +39,7 @@ class IndexFile:
     def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
         """`was_open`: whether a document of that name was ever open; then its indexed text may differ from the file."""
         self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
-        self._merged: MergedSegment | None = None  # the content of the file
+        self._saved: weakref.ref[MergedSegment] | None = None  # the content of the file; it may be large
         self._saved_s = -SAVE_S
         self._n_deleted = 0
 
@@ -55,7 +56,7 @@ class IndexFile:
             call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
         except ValueError:  # another segment was merged meanwhile
             return 0
-        self._merged = saved.merged
+        self._saved = weakref.ref(saved.merged)
         scanner.known = dict(saved.stamps)
         return len(saved.stamps)
 
@@ -65,9 +66,10 @@ class IndexFile:
 
         n_deleted = self._n_deleted
         (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
-        if merged is self._merged or time.monotonic() - self._saved_s < SAVE_S:
+        is_saved = self._saved is not None and self._saved() is merged
+        if is_saved or time.monotonic() - self._saved_s < SAVE_S:
             return
-        self._merged, self._saved_s = merged, time.monotonic()
+        self._saved, self._saved_s = weakref.ref(merged), time.monotonic()
         known, wants = scanner.known, scanner.folders.wants
         names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
         stamps = {name: known[name] for name in names}
@@ -79,7 +81,7 @@ class IndexFile:
     def delete(self) -> None:
         """Delete the file now; it is written again after the next scan. Thread-safe."""
         self._n_deleted += 1
-        self._merged, self._saved_s = None, -SAVE_S
+        self._saved, self._saved_s = None, -SAVE_S
         with contextlib.suppress(OSError):
             self.path.unlink()
 
@@ -117,7 +119,8 @@ class Indexer:
         self._call, self._is_open, self._wait = call, is_open, pause
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
         self._lock = threading.Lock()
-        self._waiting: set[str] | None = set()  # URIs to scan; None: everything
+        self._waiting = set[str]()  # URIs to scan
+        self._is_full_waiting = False  # whether to scan everything
         self._is_submitted = False
         self._is_closed = False
 
@@ -127,10 +130,8 @@ class Indexer:
         With nothing to scan, the n-gram model is compacted if necessary. Thread-safe; returns at once.
         """
         with self._lock:
-            if uris is None:
-                self._waiting = None
-            elif self._waiting is not None:
-                self._waiting.update(uris)
+            self._is_full_waiting |= uris is None
+            self._waiting.update(uris or ())
             if self._is_submitted or self._is_closed:
                 return
             self._is_submitted = True
@@ -162,19 +163,21 @@ class Indexer:
 
     def _scan_waiting(self) -> None:
         with self._lock:
-            uris, self._waiting, self._is_submitted = self._waiting, set(), False
+            uris, is_full = self._waiting, self._is_full_waiting
+            self._waiting, self._is_full_waiting, self._is_submitted = set(), False, False
         try:
-            self._scan(None if uris is None else set(map(place_of, uris)))
+            self._scan(set(map(place_of, uris)), is_full=is_full)
         except (CancelledError, Exception) as error:
             if not (self._is_closed and isinstance(error, CancelledError | RuntimeError)):
                 log.exception("the workspace could not be scanned")
 
-    def _scan(self, within: set[str] | None) -> None:
+    def _scan(self, places: set[str], *, is_full: bool) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
         if not self._has_scanned and self.file is not None:
             self._has_scanned = True
             n_loaded = self.file.load(self._call, self.scanner)
-        is_full = within is None and bool(self.scanner.folders.roots)
+        self.scanner.doubt(places)
+        within, is_full = None if is_full else places, is_full and bool(self.scanner.folders.roots)
         bar = self.new_bar() if is_full else None
         try:
             self._index_changes(within, found, bar)
@@ -198,7 +201,7 @@ class Indexer:
         indexing, percentage = IncrementalIndexing(self._call, self._pause), None
 
         def is_enough() -> bool:
-            return indexing.n_chars > indexing.max_chars
+            return indexing.n_chars + found.n_unchanged_bytes > indexing.max_chars
 
         for change in self.scanner.changes(within, found, self._is_open, is_enough, self._pause):
             if change.text is None:

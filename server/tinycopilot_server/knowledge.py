@@ -15,12 +15,13 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
     Memory is None if the system does not report it; latency is None before the first suggestion.
     """
     scheduler, indexer, session = server.scheduler, server.index.indexer, server.session
-    n_chars = 0
+    n_chars, names = 0, set[str]()
     if scheduler.is_ready:
-        n_chars = await asyncio.wrap_future(scheduler.ask(lambda engine: engine.ngrams.n_chars))
+        asked = scheduler.ask(lambda engine: (engine.ngrams.n_chars, engine.ngrams.documents))
+        n_chars, names = await asyncio.wrap_future(asked)
     return {
         "folders": list(session.folders.roots),
-        "files": len(indexer.scanner.known),
+        "files": sum(name in indexer.scanner.known for name in names),
         "open": sum(session.wants(unit) and not unit.is_secret for unit in session.documents.units()),
         "suffixes": list(session.folders.suffixes),
         "characters": n_chars,

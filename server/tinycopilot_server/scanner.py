@@ -58,6 +58,8 @@ class Found:
     n_chars: int = 0
     n_skipped: int = 0
     """Number of files that were not read because the limit was reached."""
+    n_unchanged_bytes: int = 0
+    """Size of the unchanged files visited so far."""
     left_out: tuple[str, ...] = ()
     """A line for each reason."""
     n_visited: int = 0
@@ -78,6 +80,11 @@ class Scanner:
         """Treat no file as read: the next scan finds everything."""
         self.known.clear()
 
+    def doubt(self, places: Collection[str] | None) -> None:
+        """Treat these files and folders (None: all) as changed: the next scan reads or drops them in any case."""
+        for name in self._known_within(places):
+            self.known[name] = (0, 0)
+
     def changes(
         self,
         within: Collection[str] | None,
@@ -96,7 +103,8 @@ class Scanner:
         stamps = self._stamps(within, left_out, pause)
         for name in self._known_within(within) - stamps.keys():
             del self.known[name]
-            yield Change(name)
+            if not is_open(name):  # the client's text is indexed
+                yield Change(name)
         found.n_total = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
             found.n_visited += 1
@@ -108,10 +116,13 @@ class Scanner:
                 yield Change(name)
                 continue
             self.known[name] = changed_ns, n_bytes
-            if within is None and was_known == (changed_ns, n_bytes):
-                continue
             if is_enough():
                 found.n_skipped += 1
+                if was_known not in (None, (changed_ns, n_bytes)):
+                    yield Change(name)
+                continue
+            if within is None and was_known == (changed_ns, n_bytes):
+                found.n_unchanged_bytes += n_bytes
                 continue
             pause()
             text = next((text for _, text in read_written([Path(name)], Path(root), left_out)), None)

@@ -43,6 +43,8 @@ def invalid_commands_are_reported(user: User) -> None:
         said = error_of(user, f"TinyCopilot {command}")
         if f"Vim:tinycopilot: {expected}\n" not in said:  # exec_lua adds a traceback
             raise AssertionError(f"error of {command}: {said!r}")
+    user.open("x = 1\n", "no_type")
+    assert_equal("error without a file type", True, "has no file type" in error_of(user, "TinyCopilot toggle filetype"))
     assert_equal(
         "the setting after invalid commands",
         "tinycopilot: eagerness=0.5",

@@ -443,6 +443,32 @@ def buffers_without_names(user: User) -> None:
 
 
 @check
+def suggestions_continue_after_a_new_name(user: User) -> None:
+    """Also in the first buffer without a name, of which Neovim then deletes the autocommands."""
+    nvim = user.editor.nvim
+    user.open("x = 1\n")
+    nvim.command("silent enew | set filetype=python")
+    wait_for("the server", 10, lambda: user.editor.lua("return #vim.lsp.get_clients({ bufnr = 0 })") == 1)
+    nvim.current.buffer[:] = PREFIX.split("\n")
+    for command, key in (("write", "e"), ("file", "n"), ("saveas", "(")):
+        nvim.command(f"silent {command} {user.folder}/named_by_{command}.py")
+        user.editor.wait_until_ready()
+        user.press("G", "A", key)
+        user.editor.wait_for_ghost_text()
+        user.press("Escape")
+    nvim.command("silent write!")
+
+
+@check
+def buffer_closed_during_a_request(user: User) -> None:
+    user.type_in_new_file(PREFIX, "e")
+    own = "require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]"
+    user.editor.lua(f"vim.cmd.messages 'clear'; {own}:request(2); vim.cmd.bwipe {{ bang = true }}")
+    user.type_in_new_file(PREFIX, "e")  # answered after that request
+    assert_equal("messages", "", user.editor.output("messages"))
+
+
+@check
 def command_completion(user: User) -> None:
     completed = user.editor.lua("return vim.fn.getcompletion('TinyCopilot re', 'cmdline')")
     assert_equal("completion", ["reload", "restart", "resume"], completed)

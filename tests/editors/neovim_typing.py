@@ -92,6 +92,17 @@ def crlf_stays_crlf(user: User) -> None:
 
 
 @check
+def lines_that_end_with_cr(user: User) -> None:
+    user.open((PREFIX + "e").replace("\n", "\r"))
+    user.editor.nvim.command("silent edit ++ff=mac")
+    user.editor.wait_until_ready()
+    user.press("G", "A", "n")
+    ghost = user.editor.wait_for_ghost_text()
+    assert_equal("the first line", '(path, encoding="utf-8") as file:', ghost.split("\n")[0])
+    user.accept("Tab", PREFIX + "en", "", ghost, "accepting several lines")
+
+
+@check
 def tabs_stay_tabs(user: User) -> None:
     text = (PREFIX + 'en(path, encoding="utf-8") as file:\n        lines = f').replace("    ", "\t")
     ghost = user.type_in_new_file(text[:-1], "f")

@@ -256,6 +256,16 @@ async def test_knowledge_command(start: Start, tmp_path: Path) -> None:
         assert line in known["text"]
 
 
+async def test_files_beyond_the_limit_are_not_counted_as_indexed(start: Start, tmp_path: Path) -> None:
+    for i in range(4):
+        (tmp_path / f"{i}.py").write_text(f"a = {i}\n" * 100)
+    editor = await start(folders=[tmp_path], options={"maxWorkspaceChars": 1_000})
+    while (known := await editor.command("tinycopilot.knowledge"))["leftOut"] == []:
+        await asyncio.sleep(0.01)
+    assert known["leftOut"] == ["skipped: 2 files beyond maxWorkspaceChars"]
+    assert known["files"] == 1, "the second file read did not fit"
+
+
 async def test_why_a_document_gets_no_suggestions(start: Start, tmp_path: Path) -> None:
     editor = await start(folders=[tmp_path], options={"exclude": ["/generated.py"]})
     reasons = dict[str, str]()

@@ -1,6 +1,9 @@
 """Which open documents are indexed, and when."""
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lsprotocol import types
@@ -8,7 +11,11 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server.documents import Document
 from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.session import name_of
 from tinycopilot_server.settings import Settings
+
+from tinycopilot.completion.alphabet import Alphabet
+from tinycopilot.completion.ngram import NGramModel
 
 
 class Engine:
@@ -147,3 +154,27 @@ def test_closed_notebook_that_is_open_as_text(server: tuple[TinyCopilotServer, C
     index.close_notebook("file:///n.ipynb")
     index.hold_others(b)
     assert calls.now() == [("drop", "/n.ipynb#python"), ("hold", "/n.ipynb", "{}")]
+
+
+@pytest.mark.parametrize("limit", [0, 1_000])
+def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path, limit: int) -> None:
+    for name in ("a.py", "deleted.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    server, busy = TinyCopilotServer(), threading.Event()
+    index, ngrams = server.index, NGramModel(Alphabet("\nx =1"), 1_000)
+    engine = SimpleNamespace(ngrams=ngrams, configure=lambda _: None)
+    server.scheduler.submit(lambda: server.scheduler.use(engine)).result()  # type: ignore[arg-type]
+    server.session.folders.set_roots([tmp_path.as_uri()])
+    index.scan(None)
+    index.indexer.submit(lambda: None).result()
+    server.scheduler.submit(lambda: ngrams.limit(limit)).result()
+    (tmp_path / "deleted.py").unlink()
+    index.indexer.submit(busy.wait)
+    index.scan([])  # queued, since the indexer is busy
+    index.configure(Settings(max_workspace_chars=2_000))
+    server.scheduler.submit(lambda: None).result()
+    busy.set()
+    for _ in range(2):
+        index.indexer.submit(lambda: None).result()
+    assert ngrams.documents == {name_of(tmp_path / "a.py")}
+    server.shutdown()

@@ -1,9 +1,11 @@
 """The indexer with a real n-gram model; the engine's thread is the caller's."""
 
+import gc
 import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -203,6 +205,21 @@ def test_pending_scans_are_merged(harness: Harness) -> None:
     assert harness.n_finished == 3  # begun, and handed over, once
 
 
+@pytest.mark.parametrize("is_full_first", [False, True])
+def test_closed_document_is_read_again_by_a_pending_full_scan(harness: Harness, *, is_full_first: bool) -> None:
+    name = harness.write("a.py", "a = 1\n")
+    harness.scan()
+    busy = threading.Event()
+    harness.indexer.submit(lambda: busy.wait() and None)
+    scans: list[list[str] | None] = [None, [(harness.folder / "a.py").as_uri()]]
+    harness.memory.drop(name)  # as when the editor closes it
+    for uris in scans if is_full_first else reversed(scans):
+        harness.indexer.scan(uris)
+    busy.set()
+    harness.wait()
+    assert harness.indexed == {"a.py"}
+
+
 def test_error_is_logged_and_the_next_scan_runs(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     harness.write("a.py", "a = 1\n")
 
@@ -302,6 +319,27 @@ def test_saved_index_avoids_reading_files_again(
     fresh.indexer.close()
 
 
+def test_saved_index_at_the_limit_is_complete(
+    harness: Harness, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path_factory.mktemp("cache") / "one.memory"
+    for i in range(20):
+        harness.write(f"{i}.py", "a = 12345\n", changed_s=i)
+    for session in (harness, Harness(harness.folder)):
+        session.memory = NGramModel(Alphabet("\nab"), max_chars=50)
+        session.save_to(path)
+        with caplog.at_level(logging.INFO):
+            session.scan()
+            session.scan()
+        assert session.indexed == {"19.py", "18.py", "17.py", "16.py"}
+        session.indexer.close()
+    first, again, second, again_second = [record.message for record in caplog.records]
+    assert "indexed 6 files, 60 characters" in first
+    assert "indexed 2 files, 20 characters" in second
+    assert "4 files from the saved index" in second
+    assert all("skipped: 14 files" in line for line in (first, again, second, again_second))
+
+
 def test_index_is_saved_rarely_and_only_after_a_merge(
     again: Callable[[], Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +359,17 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     harness.scan()
     assert saved == [25, 65]
+
+
+def test_saved_index_is_released_once_it_is_outdated(again: Callable[[], Harness]) -> None:
+    harness, merged = again(), list[weakref.ref[MergedSegment]]()
+    for part in range(2):  # the second time, it is not saved again so soon
+        for i in range(20):
+            harness.write(f"more {part} {i}.py", "a = b\n" * 9)
+        harness.scan()
+        merged.append(weakref.ref(harness.merged))
+    gc.collect()
+    assert merged[0]() is None
 
 
 def test_forgotten_and_old_files_are_deleted(again: Callable[[], Harness]) -> None:

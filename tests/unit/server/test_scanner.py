@@ -111,6 +111,14 @@ def test_named_files_are_read_even_if_unchanged(scan: Scan) -> None:
     assert scan({"b.py"}) == {"b.py": None}
 
 
+def test_doubted_files_are_read_even_if_unchanged(scan: Scan) -> None:
+    scan()
+    (scan.root / "b.py").unlink()
+    scan.scanner.doubt({scan.name("package"), scan.name("b.py"), scan.name("none.py")})
+    assert scan() == {"b.py": None, "package/c.py": "# package/c.py\n", "package/deep/d.py": "# package/deep/d.py\n"}
+    assert scan() == {}
+
+
 def test_deleted_folder_drops_its_files_only(scan: Scan) -> None:
     (scan.root / "package.py").write_text("x = 1\n")
     scan()
@@ -146,7 +154,7 @@ def test_open_files_are_skipped_until_closed(scan: Scan) -> None:
     (scan.root / "a.py").write_text("changed = 1\n")
     (scan.root / "b.py").unlink()
     assert scan({"a.py"}) == {}
-    assert scan() == {"b.py": None}
+    assert scan() == {}, "the editor's text of the deleted file is still indexed"
     scan.open = set()
     assert scan() == {"a.py": "changed = 1\n"}
 

@@ -124,7 +124,8 @@ end
 
 function toggles.filetype()
   local filetype = vim.bo.filetype
-  if filetype ~= '' and not state.has_language(0) then -- the setting excludes it: change the setting in this Neovim
+  if filetype == '' then return complain 'toggle: this buffer has no file type' end
+  if not state.has_language(0) then -- the setting excludes it: change the setting in this Neovim
     local function is_other(word) return word ~= '-' .. filetype end
     local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
     require(NAME).set { languages = vim.list_extend(languages, { filetype }) }

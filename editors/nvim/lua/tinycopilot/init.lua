@@ -112,10 +112,10 @@ end
 
 local patched = setmetatable({}, { __mode = 'k' })
 
---- Removes the `\r` of line ends: the server uses the file's line ends, but text in Neovim's buffers always has `\n`.
-local function without_cr(result)
+--- Replaces line ends by `\n`: the server uses the file's line ends, but text in Neovim's buffers always has `\n`.
+local function with_lf(result)
   for _, item in ipairs(result and (result.items or result) or {}) do
-    if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n', '\n') end
+    if type(item.insertText) == 'string' then item.insertText = item.insertText:gsub('\r\n?', '\n') end
   end
   return result
 end
@@ -133,7 +133,11 @@ local function patch(client)
       handler(nil, {}, { method = method, client_id = self.id, bufnr = buffer, params = params })
       return true
     end
-    local function handle(err, result, ...) return handler(err, without_cr(result), ...) end
+    local function handle(err, result, ...)
+      local is_gone = (buffer or 0) > 0 and not self.attached_buffers[buffer] -- Neovim's handler would fail
+      if is_gone then return end
+      return handler(err, with_lf(result), ...)
+    end
     return request(self, method, params, handle, buffer)
   end
 end
@@ -150,9 +154,26 @@ function M.refresh(buffer)
   end
 end
 
+local attached_as = {} ---@type table<integer, string> by buffer: the URI that the server knows
+
+--- Attaches a buffer again after its name has changed: the server does not know its new URI. And if it had no name,
+--- Neovim has deleted its autocommands.
+local function follow_name(event)
+  local old = attached_as[event.buf]
+  if not old or old == vim.uri_from_bufnr(event.buf) or #state.clients(event.buf) == 0 then return end
+  vim.schedule(function()
+    for _, client in ipairs(api.nvim_buf_is_valid(event.buf) and state.clients(event.buf) or {}) do
+      client:notify('textDocument/didClose', { textDocument = { uri = old } })
+      lsp.buf_detach_client(event.buf, client.id)
+    end
+    lsp.enable(NAME)
+  end)
+end
+
 local function attach(event)
   local client = assert(lsp.get_client_by_id(event.data.client_id))
   if client.name ~= NAME then return end
+  attached_as[event.buf] = vim.uri_from_bufnr(event.buf)
   if state.is_paused then client:exec_cmd({ title = 'Pause', command = 'tinycopilot.pause' }, { bufnr = event.buf }) end
   patch(client)
   M.refresh(event.buf)
@@ -290,6 +311,7 @@ function M.setup(given)
 
   local group = api.nvim_create_augroup(NAME, {})
   api.nvim_create_autocmd('LspAttach', { group = group, callback = attach })
+  api.nvim_create_autocmd({ 'BufAdd', 'BufFilePost' }, { group = group, callback = follow_name })
   api.nvim_create_autocmd('LspDetach', { group = group, callback = function() vim.schedule(state.changed) end })
   if lsp.inline_completion then
     require('tinycopilot.keys').follow_window(group)
