@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 
@@ -54,6 +55,15 @@ def test_cached_forward_equals_uncached_beyond_the_window(model: TinyGPT, pieces
     cached = torch.cat([model(part, cache) for part in ids.split(pieces, dim=1)], dim=1)
     torch.testing.assert_close(cached, model(ids))
     assert cache.length == sum(pieces)
+
+
+def test_logits_in_bfloat16_are_causal_and_close_to_float32(model: TinyGPT) -> None:
+    network = copy.deepcopy(model).float()  # autocast does not convert float64
+    ids = torch.randint(model.config.vocab_size, (2, model.config.window))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, shorter = network(ids), network(ids[:, :-1])
+    torch.testing.assert_close(logits.float(), network(ids), atol=0.1, rtol=0.1)
+    torch.testing.assert_close(logits[:, :-1], shorter, atol=0.1, rtol=0.1)
 
 
 def test_cache_refuses_more_than_a_window(model: TinyGPT) -> None:
