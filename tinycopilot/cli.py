@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
     except KeyboardInterrupt:
         return _stopped()
     except ImportError as error:
+        if _is_library_missing():
+            return 2
         package = (error.name or "").partition(".")[0]
         if not package or package.startswith("tinycopilot"):
             raise  # a bug of ours
@@ -82,8 +84,21 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
         if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        if _is_library_missing():
+            return 2
         print(f"tinycopilot: {error.filename or 'system error'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def _is_library_missing() -> bool:
+    """Report the system library whose absence caused the current error, such as NumPy's or Numba's."""
+    import traceback
+
+    from tinycopilot.extras import missing_library
+
+    if line := missing_library(traceback.format_exc()):
+        print(f"tinycopilot: {line}", file=sys.stderr)
+    return bool(line)
 
 
 def _stopped() -> int:

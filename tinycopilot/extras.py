@@ -1,4 +1,4 @@
-"""Check whether optional packages are installed: PyTorch for training, a web server for the HTTP endpoint."""
+"""Check what must be installed: PyTorch for training, a web server for the HTTP endpoint, system libraries."""
 
 import contextlib
 import importlib
@@ -82,6 +82,12 @@ def _sigint_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if arrived:
             signal.raise_signal(signal.SIGINT)
+
+
+def missing_library(report: str) -> str | None:
+    """Return a line about the system library that is missing according to a traceback; None if there is none."""
+    found = re.search(r"(?<!\S)([^\s/]+): cannot open shared object file", report)
+    return f"the system library {found[1]} is missing; install it with the system's package manager" if found else None
 
 
 def require_http() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError
 from tinycopilot.completion.scheduler import Scheduler
+from tinycopilot.extras import missing_library
 from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, workspace_model
 from tinycopilot.process import importing
 from tinycopilot_server.index import Index
@@ -168,7 +170,8 @@ class Models:
             return str(error)
         except Exception as error:
             log.exception("the model could not be loaded")
-            return f"the model could not be loaded ({error}); see the server's log"
+            problem = missing_library(traceback.format_exc()) or f"{error}; see the server's log"
+            return f"the model could not be loaded: {problem}"
         self._index.configure(self._session.settings)  # they may have changed meanwhile
         if not is_continued:  # nothing is indexed yet
             self._index.hold_all_again()

@@ -167,6 +167,21 @@ def test_missing_package_is_one_line(pair: ModelPaths, capsys, monkeypatch: pyte
     assert re.search(r"tinycopilot: cannot import prompt_toolkit .*; run `tinycopilot doctor`", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("error", [OSError("Could not load 'libllvmlite.so'"), ImportError("IMPORTANT:\n\n ...")])
+def test_missing_system_library_is_one_line(error: Exception, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llvmlite and NumPy name it only in the error's cause, or in the middle of a long message."""
+
+    def fail(_: object) -> None:
+        raise error from OSError("libstdc++.so.6: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("tinycopilot.cli._compile", fail)
+    assert main(["compile"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        "tinycopilot: the system library libstdc++.so.6 is missing; install it with the system's package manager"
+    )
+
+
 def generate(*words: str) -> list[str]:
     return [*words, "--device", "cpu"]
 

@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from tinycopilot import UserError, __version__
 from tinycopilot.client.editors import Machine, check_editors
 from tinycopilot.client.findings import Finding, Level, Sections, as_json, n_problems, print_lines, problem_of
-from tinycopilot.extras import TORCH, TORCH_SIZE, install_command
+from tinycopilot.extras import TORCH, TORCH_SIZE, install_command, missing_library
 
 if TYPE_CHECKING:
     from tinycopilot.paths import ModelPaths
@@ -111,12 +112,15 @@ def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
             findings.append(finding)
     except UserError as error:
         findings.append(problem_of(title, str(error)))
-    except ImportError as error:
-        missing = (error.name or str(error)).partition(".")[0]
-        findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
     except Exception as error:  # the other sections are still useful
-        text = f"the check failed ({type(error).__name__}: {error})"
-        findings.append(Finding(title, text, Level.PROBLEM, "please report this bug, with the complete output"))
+        if line := missing_library(traceback.format_exc()):
+            findings.append(problem_of(title, line))
+        elif isinstance(error, ImportError):
+            missing = (error.name or str(error)).partition(".")[0]
+            findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
+        else:
+            text = f"the check failed ({type(error).__name__}: {error})"
+            findings.append(Finding(title, text, Level.PROBLEM, "please report this bug, with the complete output"))
     return findings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycopilot import UserError
-from tinycopilot.extras import has_torch
+from tinycopilot.extras import has_torch, missing_library
 from tinycopilot.paths import ModelPaths, bundled_model
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise UserError(f"PyTorch did not load within {LIMIT_S} s; if the machine is busy, try again") from None
     if done.returncode != 0:
+        if line := missing_library(done.stderr):
+            raise UserError(line)
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise UserError(f"PyTorch does not work ({last}); reinstall it: pip install --force-reinstall torch")
     described: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -435,6 +435,11 @@ def failing(error: Exception) -> Iterator[Finding]:
         (UserError("it is broken; mend it"), "it is broken", "mend it"),
         (UserError("it is broken"), "it is broken", ""),
         (ModuleNotFoundError("No module named 'pygls.lsp'", name="pygls.lsp"), "pygls cannot be imported", "install"),
+        (
+            OSError("libc++.so.1: cannot open shared object file: No such file"),
+            "library libc++.so.1 is missing",
+            "install",
+        ),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", "report this bug"),
     ],
 )
