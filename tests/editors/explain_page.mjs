@@ -17,7 +17,7 @@ import { assertEqual, startBrowser } from './vscode_page.mjs';
 const [program, screenshot] = process.argv.slice(2);
 if (!program) throw new Error('usage: explain_page.mjs TINYCOPILOT [SCREENSHOT.png]');
 const HOSTILE = '</script><script>document.title = "run"</script><!-- <img src=x onerror="document.title=1">\n{{ 7 * 7 }} \u0007';
-const HOSTILE_COMPLETION = '</pre></script><script>document.title = "run"</script><!-- <img src=x onerror="document.title=1">{{ 7 * 7 }}\ufffd';
+const HOSTILE_COMPLETION = '</pre></script><script>document.title = "run"</script><!-- <img src=x onerror="document.title=1">{{ 7 * 7 }}\u2407';
 const OTHER = 'import argparse\n\n\ndef parse():\n    parser = argparse.ArgumentParser()\n    parser.add_argument("--limit", type=int)\n    return parser.parse_args()\n';
 const TEXT = 'import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg';
 const folder = mkdtempSync(join(tmpdir(), 'explain-'));

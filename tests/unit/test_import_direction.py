@@ -52,7 +52,7 @@ HOUSE = {
         *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.evaluation": {
-        "tinycopilot.page_file",
+        *("tinycopilot.page", "tinycopilot.page_file", "markupsafe"),
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
         *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),

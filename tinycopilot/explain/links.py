@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import tinycopilot
 from tinycopilot import __version__
@@ -35,7 +36,7 @@ def link_to(symbol: Callable[..., Any], page: Path) -> Link:
         href = f"{repository}/blob/v{__version__}/{relative}#L{line}"
     else:
         try:
-            href = Path(os.path.relpath(file, page.resolve().parent)).as_posix()
+            href = quote(os.fsencode(Path(os.path.relpath(file, page.resolve().parent)).as_posix()))
         except ValueError:  # on another drive
             href = ""
     return Link(plain.__qualname__, f"{relative}:{line}", href)

@@ -1,5 +1,5 @@
-"""Shared parts of the interactive HTML pages: frame, styles, script, arrays, and names for invisible characters.
+"""Shared parts of the HTML pages: frame, styles, script, charts, arrays, and names for invisible characters.
 
-A page is one file that loads nothing. Its folder has page.html.jinja, page.css and page.js, which extend and follow
-frame.html.jinja, base.css and base.js.
+A page is one file that loads nothing. Its folder has page.html.jinja, page.css and, if it has a script, page.js, which
+extend and follow frame.html.jinja, base.css and base.js.
 """

@@ -142,7 +142,7 @@ def test_report_with_json(files: list[str], in_folder: Path, capsys: pytest.Capt
     figures = json.loads(said.out)
     assert said.err.splitlines()[-1].endswith(str(in_folder / "page.html"))
     page = (in_folder / "page.html").read_text("utf-8")
-    assert "tinycopilot eval &#x27;my code&#x27; --max_chars 40 --json --report page.html --model_path" in page
+    assert "tinycopilot eval &#39;my code&#39; --max_chars 40 --json --report page.html --model_path" in page
     assert re.search(r"tiny_gpt\.pth, SHA-256 [0-9a-f]{16}<", page)
     assert f"<b>{figures['bits_per_char']['mixed']:.3f}</b>" in page
     assert "<h1>a.py</h1>" in page

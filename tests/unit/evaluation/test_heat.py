@@ -7,11 +7,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outline import Outline
 from replays import a_replay
 
-from tinycopilot.evaluation.report.heat import EDGES_BITS, HeatMap, gain_class, level
-from tinycopilot.training.report.frame import visible
+from tinycopilot.evaluation.report.heat import EDGES_BITS, HeatMap, Run, gain_class, level
 
 
 @pytest.mark.parametrize(
@@ -35,28 +33,33 @@ def test_no_gain_color_where_neither_side_has_one() -> None:
 
 def test_neighbors_of_one_color_are_merged() -> None:
     heat = HeatMap(a_replay("abcd", network={1: 3.0, 2: 2.0}, mixed={2: 1.0}))
-    assert heat.html(0, 4, ["network"]) == (
-        '<i title="network 0.12, n-grams 0.25, mixed 0.12">a</i>'
-        '<i class="n3" title="network 5.00, n-grams 2.25, mixed 1.12, 2 characters">bc</i>'
-        '<i title="network 0.12, n-grams 0.25, mixed 0.12">d</i>'
-    )
-    assert heat.html(0, 4, ["network", "mixed"], quiet=True) == (
-        'a<i class="n3 b2" title="network 3.00, n-grams 0.25, mixed 0.12">b</i>'
-        '<i class="n3 m2 b1" title="network 2.00, n-grams 2.00, mixed 1.00">c</i>d'
-    )
+    assert heat.runs(0, 4, ["network"]) == [
+        Run("a", "", "network 0.12, n-grams 0.25, mixed 0.12"),
+        Run("bc", "n3", "network 5.00, n-grams 2.25, mixed 1.12, 2 characters"),
+        Run("d", "", "network 0.12, n-grams 0.25, mixed 0.12"),
+    ]
+    assert heat.runs(0, 4, ["network", "mixed"], quiet=True) == [
+        Run("a"),
+        Run("b", "n3 b2", "network 3.00, n-grams 0.25, mixed 0.12"),
+        Run("c", "n3 m2 b1", "network 2.00, n-grams 2.00, mixed 1.00"),
+        Run("d"),
+    ]
 
 
 def test_costly_line_end_is_visible() -> None:
     heat = HeatMap(a_replay("a\nb\n", network={1: 9.0}))
-    assert heat.html(0, 2, ["network"], quiet=True) == (
-        'a<i class="n5 eol" title="network 9.00, n-grams 0.25, mixed 0.12"></i>'
-    )
-    assert heat.html(2, 4, ["network"], quiet=True) == "b"
+    assert heat.runs(0, 2, ["network"], quiet=True) == [
+        Run("a"),
+        Run("", "n5 eol", "network 9.00, n-grams 0.25, mixed 0.12"),
+    ]
+    assert heat.runs(2, 4, ["network"], quiet=True) == [Run("b")]
 
 
 def test_untyped_text_has_no_color() -> None:
     replayed = a_replay("abcdef", network=dict.fromkeys(range(6), 3.0), first=2, last=4)
-    assert re.sub(' title="[^"]*"', "", HeatMap(replayed).html(0, 6, ["network"])) == 'ab<i class="n3">cd</i>ef'
+    runs = HeatMap(replayed).runs(0, 6, ["network"])
+    assert [(run.text, run.classes) for run in runs if run.title] == [("cd", "n3")]
+    assert [run.text for run in runs] == ["ab", "cd", "ef"]
 
 
 COSTS = st.sampled_from([0.0, 0.3, 0.7, 1.5, 3.0, 5.0, 20.0])
@@ -66,14 +69,10 @@ COSTS = st.sampled_from([0.0, 0.3, 0.7, 1.5, 3.0, 5.0, 20.0])
 def test_code_is_complete_and_runs_are_maximal(text: str, data: st.DataObject) -> None:
     line = text.replace("\n", " ") + "\n"
     network, mixed = (dict(enumerate(data.draw(st.lists(COSTS, min_size=len(line), max_size=len(line))))) for _ in "ab")
-    html = HeatMap(a_replay(line, network=network, mixed=mixed)).html(0, len(line), ["network", "mixed"])
-    outline = Outline(f"<p>{html}</p>")
-    shown = outline.words["p"][0]
-    assert visible(shown) == visible(line[:-1])
-    runs = [" ".join(re.findall(r"[nm]\d", attributes.get("class") or "")) for _, attributes in outline.elements[1:]]
-    written = runs[:-1] if outline.of_class("eol") else runs
-    assert all(one != other for one, other in itertools.pairwise(written))
-    titles = [attributes["title"] or "" for _, attributes in outline.elements[1:]]
-    told = sum(float(title.split()[1].rstrip(",")) for title in titles)
-    end = 0 if outline.of_class("eol") else network[len(line) - 1]
+    runs = HeatMap(a_replay(line, network=network, mixed=mixed)).runs(0, len(line), ["network", "mixed"])
+    assert "".join(run.text for run in runs) == line[:-1]
+    levels = [" ".join(re.findall(r"[nm]\d", run.classes)) for run in runs if run.text]
+    assert all(one != other for one, other in itertools.pairwise(levels))
+    told = sum(float(run.title.split()[1].rstrip(",")) for run in runs)
+    end = 0 if not runs[-1].text else network[len(line) - 1]
     assert told == pytest.approx(sum(network.values()) - end, abs=0.01 * len(line))

@@ -21,6 +21,7 @@ from tinycopilot.completion.decoding import log_softmax
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import load_pair
 from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.explain import links
 from tinycopilot.explain.instrumented import read
 from tinycopilot.explain.links import ROOT, link_to
 from tinycopilot.explain.page.sections import PANELS
@@ -146,9 +147,18 @@ def test_each_panel_has_a_description_and_valid_links(make_page: MakePage, in_fo
             assert inspect.getdoc(getattr(symbol, "py_func", symbol))
 
 
-def test_page_links_the_public_repository_if_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinycopilot.explain import links
+def test_link_to_any_folder_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a #1\xa0?%41 \u202e" / "m.py"
+    file.parent.mkdir()
+    file.write_text("def f(): pass\n")
+    names = dict[str, Callable[..., object]]()
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    monkeypatch.setattr(links, "ROOT", tmp_path)
+    monkeypatch.setattr(links, "_repository", lambda: "")
+    assert link_to(names["f"], tmp_path / "page.html").href == "a%20%231%C2%A0%3F%2541%20%E2%80%AE/m.py"
 
+
+def test_page_links_the_public_repository_if_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "_repository", lambda: "https://example.org/tinycopilot")
     href = link_to(read, Path("page.html")).href
     assert re.fullmatch(

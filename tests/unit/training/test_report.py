@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from outline import Outline
 
 from tinycopilot import UserError
+from tinycopilot.page.chart import high_axis, short, wide_axis
+from tinycopilot.page.words import visible
 from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
 from tinycopilot.training.report import write_report
-from tinycopilot.training.report.chart import high_axis, short, wide_axis
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
-from tinycopilot.training.report.frame import visible
 from tinycopilot.training.report.page import page
 
 CHARS_PER_STEP = 4096
@@ -54,6 +54,7 @@ def test_page_is_self_contained(tmp_path: Path) -> None:
     write_report(path, a_run(), title="corpus.txt", command="tinycopilot train", facts=[("device", "CPU")])
     html = path.read_text("utf-8")
     outline = Outline(html)
+    assert "default-src 'none'; style-src 'unsafe-inline'\">" in html
     assert not {"script", "link", "img", "iframe", "object", "a"} & {tag for tag, _ in outline.elements}
     assert not {"src", "href", "xlink:href", "srcset"} & {
         name for _, attributes in outline.elements for name in attributes
@@ -202,13 +203,13 @@ def test_external_text_is_escaped() -> None:
 
 
 def test_line_ends_and_tabs_are_kept() -> None:
-    assert visible("a\n\tb\r\n") == "a\n\tb\u240d\n"
+    assert visible("a\n\tb\r\n", keep="\n\t") == "a\n\tb\u240d\n"
 
 
 def test_hardest_characters_are_sorted_by_cost() -> None:
     hardest = [HardCharacter(*row) for row in [("e", 10, 1.0), (" ", 5, 6.0), ("\n", 1, 5.0), ("\ufffd", 1, 5.0)]]
     outline = Outline(written(dataclasses.replace(a_run(), hardest=hardest), facts=[]))
-    assert outline.words["th"][4:] == ["space", "e", "newline", "any other character"]
+    assert outline.words["th"][4:] == ["space", "e", "newline", "any other"]
     assert [word for word in outline.words["td"] if "%" in word] == ["60.0 %", "20.0 %", "10.0 %", "10.0 %"]
     assert outline.words["td"][1:3] == ["6.00", "5"]
     assert all(attributes.get("scope") for tag, attributes in outline.elements if tag == "th")

@@ -190,7 +190,7 @@ def test_text_stays_text_and_only_a_running_page_reloads(tmp_path: Path) -> None
         assert "img" not in elements
         assert "default-src 'none'" in html
         assert HOSTILE[:20] not in html
-    assert HOSTILE.replace("\x07", "\ufffd") in "".join(Outline(running.replace("<!DOCTYPE html>", "")).words["pre"])
+    assert HOSTILE.replace("\x07", "\u2407") in "".join(Outline(running.replace("<!DOCTYPE html>", "")).words["pre"])
     assert 'http-equiv="refresh"' in running
     assert 'http-equiv="refresh"' not in ended
     assert [data_of(tmp_path / f"{name}.html")["is_running"] for name in ("running", "ended")] == [True, False]

@@ -5,25 +5,40 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot.evaluation.replay_all import EvaluationResult
-from tinycopilot.evaluation.report.figures import by_file, calibration_chart, figures
-from tinycopilot.evaluation.report.passages import passages
-from tinycopilot.evaluation.report.typed import typed_files
-from tinycopilot.training.report.frame import document, facts_table, section
+from tinycopilot.evaluation.report.figures import by_file, calibration_chart, length
+from tinycopilot.evaluation.report.heat import EDGES_BITS, GAIN_EDGES_BITS, SOURCES
+from tinycopilot.evaluation.report.passages import changed_shares, passages
+from tinycopilot.evaluation.report.typed import typed_file
+from tinycopilot.page.render import render
 
 
 def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
     """Return the page as HTML; all text from outside is escaped."""
     paths = [replayed.excerpt.name for replayed in evaluation.replays]
     title, names = short_names(paths)
-    sections = (
-        section("By file", by_file(evaluation, dict(zip(paths, names, strict=True)))),
-        section("Calibration", calibration_chart(evaluation.calibration)),
-        section("Where network and n-gram model disagree most", passages(evaluation.replays, names)),
-        section("Replayed code", typed_files(evaluation.replays, names)),
+    whole, rows = evaluation.to_json(), by_file(evaluation, names)
+    lowered, raised = changed_shares(evaluation.replays)
+    return render(
+        Path(__file__).parent,
+        title=title,
+        command=command,
+        facts=facts,
+        sources=SOURCES,
+        edges_bits=EDGES_BITS,
+        gain_edges_bits=GAIN_EDGES_BITS,
+        length=length,
+        whole=whole,
+        rows=rows,
+        most=max(bits for _, _, of in rows for bits in of["bits_per_char"].values()),
+        calibration=calibration_chart(evaluation.calibration),
+        calibration_error=whole["calibration_error"],
+        n_shown=len(evaluation.shown),
+        names=names,
+        lowered=lowered,
+        raised=raised,
+        passages=passages(evaluation.replays),
+        files=[typed_file(replayed) for replayed in evaluation.replays],
     )
-    style = Path(__file__).with_name("page.css").read_text("utf-8")
-    head = facts_table(command, facts) + figures(evaluation.to_json())
-    return document("evaluation", title=title, style=style, figures=head, sections=sections)
 
 
 def short_names(paths: Sequence[str]) -> tuple[str, list[str]]:

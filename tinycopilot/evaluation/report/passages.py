@@ -1,16 +1,15 @@
-"""Find the passages where network and mixture differ most, in bits per character, and show them side by side."""
+"""Find the passages where network and mixture differ most, in bits per character, to show them side by side."""
 
 import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tinycopilot.evaluation.replay import ReplayResult
-from tinycopilot.evaluation.report.figures import percent
-from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, HeatMap, heat_scale
+from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, HeatMap, Run
 from tinycopilot.evaluation.report.lines import Lines
-from tinycopilot.training.report.frame import visible
 
 N_EACH = 6
 """Number of passages where the n-gram model helped, and where it hurt."""
@@ -18,7 +17,6 @@ WINDOW_CHARS = 120
 """A passage is the fewest whole lines with this many characters."""
 CONTEXT_LINES = 3
 """Lines shown before and after a passage."""
-MEANING = {"network": "the network alone", "mixed": "mixed"}
 PANES = {"network": ("network",), "mixed": ("network", "mixed")}
 """The predictors whose levels are shown in a pane; the right pane also marks the gain."""
 
@@ -73,64 +71,44 @@ def overlap(one: Passage, other: Passage) -> bool:
     return one.number == other.number and one.shown[0] < other.shown[1] and other.shown[0] < one.shown[1]
 
 
-def passages(replays: Sequence[ReplayResult], names: Sequence[str]) -> str:
-    """Return the passages that the n-gram model helped or hurt most, as HTML; empty without any. `names`: of files."""
+def passages(replays: Sequence[ReplayResult]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the passages that the n-gram model helped or hurt most, with a heading for each kind."""
     helped, hurt = most_different(replays)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
-    shown = [
-        f"<h3>{heading}</h3>\n" + "\n".join(_passage(p, replays[p.number], names[p.number]) for p in some)
-        for heading, some in kinds
-        if some
-    ]
-    return "\n".join([_in_sum(replays), heat_scale(), *shown]) if shown else ""
+    return [(heading, [_passage(p, replays[p.number]) for p in some]) for heading, some in kinds if some]
 
 
-def _in_sum(replays: Sequence[ReplayResult]) -> str:
+def changed_shares(replays: Sequence[ReplayResult]) -> tuple[float, float]:
+    """Return the shares of characters whose surprisal the n-gram model lowered, and raised, by at least half a bit."""
     gains = [
         network - mixed
         for replayed in replays
         for network, mixed in zip(replayed.bits["network"], replayed.bits["mixed"], strict=True)
     ]
     lowered, raised = (sum(sign * gain >= GAIN_EDGES_BITS[0] for gain in gains) / len(gains) for sign in (1, -1))
-    return (
-        f"<p>The n-gram model lowered the surprisal of {percent(lowered)} of all characters by at least half a bit, and"
-        f" raised that of {percent(raised)}. These are the lines with the largest change per character. Colors show the"
-        " surprisal of each character: on the left for the network alone, on the right for the mixture; where the"
-        " mixture is worse, characters are underlined. Hover over a character for its bits.</p>"
-    )
+    return lowered, raised
 
 
-def _passage(passage: Passage, replayed: ReplayResult, name: str) -> str:
-    lines = Lines(replayed.excerpt.text)
-    first, last = lines.number(passage.first), lines.number(passage.last - 1)
-    where = f"line {first}" if first == last else f"lines {first} to {last}"
-    heat = HeatMap(replayed)
-    panes = "\n".join(_pane(passage, replayed, heat, lines, source) for source in PANES)
-    return (
-        f'<figure><figcaption><a href="#f{passage.number}-{first}">{visible(name)}, {where}</a></figcaption>\n'
-        f'<div class="panes">{panes}</div></figure>'
-    )
+def _passage(passage: Passage, replayed: ReplayResult) -> dict[str, Any]:
+    lines, heat, start = Lines(replayed.excerpt.text), HeatMap(replayed), replayed.excerpt.first
+    chars = slice(passage.first - start, passage.last - start)
+    return {
+        "number": passage.number,
+        "lines": (lines.number(passage.first), lines.number(passage.last - 1)),
+        "before": lines.number(passage.shown[0]) - 1,
+        "bits": {source: sum(replayed.bits[source][chars]) / (passage.last - passage.first) for source in PANES},
+        "panes": {source: _pane(passage, replayed.excerpt.text, heat, lines, PANES[source]) for source in PANES},
+    }
 
 
-def _pane(passage: Passage, replayed: ReplayResult, heat: HeatMap, lines: Lines, source: str) -> str:
-    text, start = replayed.excerpt.text, replayed.excerpt.first
+def _pane(passage: Passage, text: str, heat: HeatMap, lines: Lines, by: Sequence[str]) -> list[tuple[bool, list[Run]]]:
+    """Return the lines of a passage and its context: whether it is in the passage, and its code."""
     shown = lines.between(*passage.shown)
     indentation = _common_indentation([text[first:last] for first, last in shown])
-    rows = "\n".join(
-        f"<code{_mark(passage, first, last)}>"
-        f"{heat.html(min(first + indentation, last - 1), last, PANES[source])}</code>"
+    return [
+        (first < passage.last and passage.first < last, heat.runs(min(first + indentation, last - 1), last, by))
         for first, last in shown
-    )
-    bits = sum(replayed.bits[source][passage.first - start : passage.last - start]) / (passage.last - passage.first)
-    return (
-        f'<div class="by-{source}"><p><b>{bits:.2f}</b> bits per character, {MEANING[source]}</p>\n'
-        f'<div class="code" style="--before: {lines.number(passage.shown[0]) - 1}">\n{rows}\n</div></div>'
-    )
-
-
-def _mark(passage: Passage, first: int, last: int) -> str:
-    """Return the CSS class of a line of the passage; empty for a context line."""
-    return ' class="in"' if first < passage.last and passage.first < last else ""
+    ]
 
 
 def _common_indentation(lines: Sequence[str]) -> int:

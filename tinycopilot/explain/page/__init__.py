@@ -72,7 +72,7 @@ def page_data(subject: Subject) -> dict[str, Any]:
         "text": list(subject.text),
         "visible": {c: visible(c) for c in set(subject.text) if visible(c) != c and c not in "\n\t"},
         "p": p,
-        "ghost": "\n".join(map(visible, shown.split("\n"))),
+        "ghost": visible(shown, keep="\n"),
         "tokens": tokens(subject, arrays),
         "attention": attention(subject, arrays),
         "blocks": blocks(subject, arrays),

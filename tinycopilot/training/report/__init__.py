@@ -1,6 +1,6 @@
 """Training report: one self-contained HTML page, without scripts, fonts or network access.
 
-`page` writes the page, `curves` chooses what is plotted, `chart` draws it, `frame` is shared by all reports.
+`page` writes the page, `curves` chooses what is plotted.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,6 @@ from tinycopilot import UserError
 from tinycopilot.page_file import check_replaceable, write_page
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.report.page import page
-
-STYLES = tuple(Path(__file__).with_name(name) for name in ("chart.css", "curves.css"))
-"""CSS files to include on another page that shows the charts of `curves`."""
 
 
 def write_report(path: Path, log: TrainLog, *, title: str, command: str, facts: Sequence[tuple[str, str]]) -> None:

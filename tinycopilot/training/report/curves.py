@@ -4,19 +4,24 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
 
+from markupsafe import Markup
+
+from tinycopilot.page.chart import Axis, Curve, Dot, Points, Reading, chart, high_axis, short, wide_axis
 from tinycopilot.training.log import Evaluation, LogInterval, TrainLog
-from tinycopilot.training.report.chart import Axis, Curve, Dot, Points, Reading, chart, high_axis, short, wide_axis
 
+CURVES_CSS: Final = Path(__file__).with_suffix(".css")
 N_POINTS = 400
 """The resolution of the page; more points would not be visible."""
 
 
-def curves(log: TrainLog) -> str:
+def curves(log: TrainLog) -> Markup:
     """Return the charts, with a common x axis, as HTML."""
     intervals = thinned(log.intervals)
     if not intervals and not log.evaluations:
-        return "<p>No measurements: the run was too short.</p>"
+        return Markup("<p>No measurements: the run was too short.</p>")
     ends = [interval.chars for interval in intervals] + [evaluation.chars for evaluation in log.evaluations]
     x = wide_axis("characters read", max(ends))
     charts = [_bits_chart(intervals, log, x)]
@@ -24,7 +29,7 @@ def curves(log: TrainLog) -> str:
         rates = [interval.lr_multiplier for interval in intervals]
         charts.append(_small_chart("learning rate, share of its peak", "rate", intervals, rates, x))
         charts.append(_small_chart("characters per second", "speed", intervals, chars_per_second(intervals), x))
-    return "\n".join(charts)
+    return Markup("\n".join(charts))
 
 
 def thinned(intervals: Sequence[LogInterval], n: int = N_POINTS) -> list[LogInterval]:

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from markupsafe import Markup
-
+from tinycopilot.page.chart import short
 from tinycopilot.page.render import render as render_page
-from tinycopilot.page.words import name_of, visible
+from tinycopilot.page.words import figure, name_of, visible
 from tinycopilot.training.checkpoint import Run
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.report import STYLES
-from tinycopilot.training.report.chart import short
-from tinycopilot.training.report.curves import curves
-from tinycopilot.training.report.frame import figure
+from tinycopilot.training.report.curves import CURVES_CSS, curves
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.watch.embedding_map import (
@@ -80,16 +76,16 @@ def render(
     text = attended_text(state.model, inputs)
     return render_page(
         Path(__file__).parent,
-        styles=STYLES,
+        styles=[CURVES_CSS],
         panels=PANELS,
-        corpus=visible(run.corpus.label),
+        corpus=run.corpus.label,
         status=_status(state.log, schedule, resume),
         figures=_figures(state.log, share),
         is_running=is_running,
         reload_s=RELOAD_S,
-        curves=Markup(curves(state.log)),  # `curves` escapes all text
-        prompts=[_lines(prompt) for prompt in inputs.prompts],
-        steps=[_shown(step) for step in steps],
+        curves=curves(state.log),
+        prompts=inputs.prompts,
+        steps=[{"name": _name(step), "completions": step.completions} for step in steps],
         data={
             "is_running": is_running,
             "reload_s": RELOAD_S,
@@ -108,7 +104,7 @@ def _status(log: TrainLog, schedule: Schedule, resume: str) -> str:
     now = time.strftime("%H:%M:%S")
     if not resume:
         return f"Training: {at} ({share:.0%}). This page is from {now}."
-    return f"Training was stopped at {at} ({share:.0%}). Resume it with: {visible(resume)}"
+    return f"Training was stopped at {at} ({share:.0%}). Resume it with: {resume}"
 
 
 def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
@@ -121,15 +117,6 @@ def _figures(log: TrainLog, share: float) -> list[tuple[str, str]]:
         ("characters per second", short(log.chars_per_second)),
         ("of training time spent on this page", f"{share:.1%}"),
     ]
-
-
-def _lines(text: str) -> str:
-    """Return `text` with a sign for each character that has no shape, except line ends."""
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def _shown(step: WatchedStep) -> dict[str, Any]:
-    return {"name": _name(step), "completions": [_lines(text) for text in step.completions]}
 
 
 def _name(step: WatchedStep) -> str:

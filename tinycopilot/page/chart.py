@@ -7,7 +7,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
 
@@ -68,9 +69,9 @@ def high_axis(title: str, low: float, high: float, n_ticks: int = 5) -> Axis:
 
 
 def chart(name: str, description: str, x: Axis, y: Axis, curves: Sequence[Curve], dots: Sequence[Dot] = (),
-          readings: Sequence[Reading] = ()) -> str:  # fmt: skip
+          readings: Sequence[Reading] = ()) -> Markup:  # fmt: skip
     """Return the SVG; `name` and `description` are for screen readers. All text is escaped here."""
-    return "\n".join([
+    return Markup("\n".join([
         f'<svg class="chart" role="img"><title>{escape(name)}</title><desc>{escape(description)}</desc>',
         *(_gridline(tick, y) for tick in y.ticks),
         *(f'<text class="x" x="{x.percent(tick):.2f}%" y="100%" dy="18">{short(tick)}</text>' for tick in x.ticks),
@@ -82,7 +83,7 @@ def chart(name: str, description: str, x: Axis, y: Axis, curves: Sequence[Curve]
         *_strips(readings, x),
         *(_dot(dot, x, y) for dot in dots if math.isfinite(dot.x) and math.isfinite(dot.y)),
         "</svg>",
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def short(number: float) -> str:
