@@ -1,7 +1,9 @@
 """Write an HTML page atomically; it may replace only pages that tinycopilot wrote earlier."""
 
+import contextlib
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -28,10 +30,11 @@ def check_page(path: Path, flag: str) -> None:
     try:
         if path.suffix.lower() not in SUFFIXES:  # with a word missing, `--report a.py b.py` would overwrite a.py
             raise OSError(errno.EINVAL, "the name does not end in .html")
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "not a regular file")
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         check_replaceable(path)
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -129,7 +129,7 @@ def test_history_is_stored_with_the_run(tmp_path: Path) -> None:
     assert [step.step for step in loaded] == [10, 20]
     for one, other in zip(loaded, steps, strict=False):
         assert np.array_equal(one.embedding, other.embedding)
-        assert dataclasses.replace(one, embedding=other.embedding) == other
+        assert vars(one) | {"embedding": None} == vars(other) | {"embedding": None}
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[1]", '[{"step": 1}]', "null", '[{"step": "a"}]'])
