@@ -11,7 +11,8 @@ EDGES_BITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Boundaries between levels; level 0 has no color."""
 GAIN_EDGES_BITS = (0.5, 2.0, 5.0)
 """Boundaries between levels of the mixture's gain or loss, compared with the network."""
-SOURCES = ["network", "memory", "mixed"]
+SOURCES = {"network": "network", "memory": "n-grams", "mixed": "mixed"}
+"""Key of each predictor in `bits`, and its name on the page."""
 LETTERS = {"network": "n", "mixed": "m"}
 """The CSS class of a level is this letter and a digit: n3, m0."""
 
