@@ -85,8 +85,11 @@ def _sigint_deferred() -> Iterator[None]:
 
 
 def missing_library(report: str) -> str | None:
-    """Return a line about the system library that is missing according to a traceback; None if there is none."""
-    found = re.search(r"(?<!\S)([^\s/]+): cannot open shared object file", report)
+    """Return a line about the system library that is missing according to a traceback; None if there is none.
+
+    PyTorch's own libraries are not the system's.
+    """
+    found = re.search(r"\b(lib(?!torch|c10)[^\s/]+): cannot open shared object file", report)
     return f"the system library {found[1]} is missing; install it with the system's package manager" if found else None
 
 

