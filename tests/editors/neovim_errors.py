@@ -184,3 +184,43 @@ def programs_that_are_not_servers(user: User) -> None:
             raise AssertionError(f"messages for {program}: {heard}")
         if not any("WARNING the server is not attached to 1 of 1 matching buffers" in line for line in report):
             raise AssertionError(f":checkhealth report for {program}: {report}")
+
+
+@check
+def missing_program(user: User) -> None:
+    """Each command says that the server is not running; those that need its program, that it was not found."""
+    body = """
+    tiny.setup { cmd = 'nowhere --stdio' }
+    vim.cmd 'edit start.py'
+    wait_for(function() return #heard > 0 end)
+    local all = { heard[1] }
+    for _, command in ipairs { 'restart', 'status', 'stats', 'train', 'eval .' } do
+      heard = {}
+      vim.cmd('TinyCopilot ' .. command)
+      wait_for(function() return #heard > 0 end)
+      table.insert(all, heard[1])
+    end
+    return all
+    """
+    not_found = "tinycopilot: program `nowhere --stdio` not found: "
+    not_found += "install it, or set `cmd` to a list of its full path and arguments (:help tinycopilot)"
+    not_running = "tinycopilot: the server is not running: open a code file, or use :TinyCopilot restart"
+    no_eval = "tinycopilot: eval: program `nowhere --stdio` not found"
+    assert_equal("messages", [not_found] * 2 + [not_running] * 3 + [no_eval], run_headless(user, body))
+
+
+@check
+def forced_stop(user: User) -> None:
+    """A server that the user stops by force stays stopped."""
+    body = f"""
+    tiny.setup {{ cmd = vim.json.decode [=[{json.dumps(user.editor.server)}]=] }}
+    vim.cmd 'edit start.py'
+    assert(wait_for(function() return tiny.status() == 'tinycopilot: ready' end))
+    vim.lsp.get_clients()[1]:stop(true)
+    assert(wait_for(function() return #vim.lsp.get_clients() == 0 end))
+    local is_started = false
+    function vim.lsp.enable() is_started = true end
+    vim.wait(1000) -- a crashed server is restarted after 500 ms
+    return is_started
+    """
+    assert_equal("whether it is restarted", False, run_headless(user, body))

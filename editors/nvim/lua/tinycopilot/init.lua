@@ -189,6 +189,20 @@ local function attach(event)
   state.ask_why_silent(client, event.buf)
 end
 
+--- Reports a missing program, which Neovim does not report.
+local function check_program()
+  local program = M.options.cmd[1]
+  if vim.fn.executable(program) == 1 then return end
+  local missing = 'program `%s` not found: install it, or set `cmd` to a list of its full path and arguments (:help tinycopilot)'
+  tell(missing:format(program), vim.log.levels.ERROR)
+end
+
+--- Starts servers for open buffers.
+function M.start()
+  check_program()
+  lsp.enable(NAME)
+end
+
 local exits_s = {} -- times of unexpected exits
 local MAX_RESTARTS, WITHIN_S = 3, 180
 
@@ -197,7 +211,7 @@ local function restart_after_crash(code, signal, id)
   local is_unexpected, had_started = state.forget(id)
   local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 lacks this function
   if not is_unexpected or not is_enabled or vim.v.exiting ~= vim.NIL then return end
-  if signal == 15 then return end -- SIGTERM: Neovim has stopped it
+  if signal == 15 or code == 128 + 15 then return end -- SIGTERM: Neovim has stopped it
   if not had_started then
     return tell('the server exits at startup: see :TinyCopilot log', vim.log.levels.ERROR)
   end
@@ -210,7 +224,7 @@ local function restart_after_crash(code, signal, id)
     return tell(often:format(#exits_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()
-    if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for open buffers
+    if vim.v.exiting == vim.NIL then M.start() end
   end, 500)
 end
 
@@ -233,13 +247,6 @@ local function check_response(_, config)
     local silent = '`%s` does not respond: is `cmd` a language server? (:help tinycopilot)'
     tell(silent:format(config.cmd[1]), vim.log.levels.ERROR)
   end, M.patience_ms)
-end
-
---- Reports a missing program, which Neovim does not report.
-local function check_program()
-  local program = M.options.cmd[1]
-  if vim.fn.executable(program) == 1 then return end
-  tell(('program `%s` not found: install it, or set `cmd` to its full path (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
 --- Starts servers for buffers of the enabled file types, and detaches all others.
