@@ -57,7 +57,9 @@ function installFakePython() {
     'case "$*" in',
     '  *"import sys"*) echo 3.12;;',
     '  *"-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python";;',
-    `  *"pip install"*"torch>"*) test ! -e '${folder}/offline' && touch '${folder}/torch';;`,
+    `  *"pip install"*"torch>"*) if test -e '${folder}/offline'; then`,
+    '    echo "WARNING: Retrying after connection broken by ProxyError" >&2; echo "ERROR: No matching distribution found for torch" >&2; exit 1',
+    `    fi; touch '${folder}/torch';;`,
     `  *"pip install"*) printf '#!/bin/sh\\nexec %s %s %s' '${process.execPath}' '${stub}' '${folder}' > "\${0%/*}/tinycopilot-server"`,
     '    chmod +x "${0%/*}/tinycopilot-server";;',
     'esac');
@@ -67,6 +69,8 @@ function installFakePython() {
 
 const install = () => editor.commands['tinycopilot.install']();
 const installQuestions = () => editor.messages.filter(({ text }) => text.startsWith('Install the tinycopilot server?'));
+
+const openFolder = () => editor.vscode.workspace.workspaceFolders.push({ uri: { scheme: 'file', fsPath: folder } });
 
 /** Accepts the installation. */
 async function acceptInstallation() {
@@ -203,6 +207,7 @@ test('repeated install commands install the server once', async () => {
 });
 
 test('training offers to install PyTorch, with its size, and starts once it is installed', async () => {
+  openFolder();
   editor.open('python');
   installFakePython();
   startExtension({});
@@ -224,7 +229,7 @@ test('training offers to install PyTorch, with its size, and starts once it is i
   setFlag('offline');
   const failed = train();
   (await offer()).choose((await offer()).buttons.at(-1));
-  (await editor.waitForMessage('PyTorch was not installed')).choose(undefined);
+  (await editor.waitForMessage('PyTorch was not installed: pip could not connect to the package index.')).choose(undefined);
   await failed;
   assert.ok(!hasTrained());
 
@@ -241,6 +246,7 @@ test('training offers to install PyTorch, with its size, and starts once it is i
 });
 
 test('PyTorch is not installed into the user\'s own environment: the server reports what is missing', async () => {
+  openFolder();
   editor.open('python');
   startExtension();
   await waitFor('ready', isReady);
@@ -248,6 +254,35 @@ test('PyTorch is not installed into the user\'s own environment: the server repo
   await editor.commands['tinycopilot.trainHere']();
   assert.deepEqual(editor.messages, []);
   assert.ok(existsSync(join(folder, 'trained')));
+});
+
+test('training that ends with the server is reported', async () => {
+  openFolder();
+  editor.open('python');
+  setFlag('torch');
+  startExtension();
+  await waitFor('ready', isReady);
+  editor.vscode.window.showQuickPick = async items => items[0];
+  await editor.commands['tinycopilot.trainHere']();
+  await waitFor('training', () => editor.contexts['tinycopilot.trains']);
+  assert.deepEqual(editor.messages, []);
+  restart();
+  await editor.waitForMessage('training ended early');
+  assert.ok(!editor.contexts['tinycopilot.trains']);
+  await waitFor('ready', isReady);
+});
+
+test('commands that the walkthrough runs although they are not offered say what is missing', async () => {
+  startExtension({ serverCommand: [process.execPath, stub, folder] });
+  await waitFor('the wait for a document', () => editor.contexts['tinycopilot.canInstall'] === false);
+  const run = name => editor.commands[`tinycopilot.${name}`]();
+  for (const name of ['evaluate', 'trainHere']) await assert.rejects(run(name), /open a folder first/);
+  openFolder();
+  for (const name of ['evaluate', 'trainHere']) await assert.rejects(run(name), /not running: open a file in an enabled language/);
+  await assert.rejects(run('install'), error => error.message.includes(`nothing to install: ${process.execPath} is used`));
+  editor.set('enabled', false);
+  await waitFor('off', () => editor.showsState('off'));
+  await assert.rejects(run('evaluate'), /not running: disabled in the settings/);
 });
 
 test('only one window installs at a time; a stale lock is ignored', async () => {

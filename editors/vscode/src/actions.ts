@@ -159,8 +159,16 @@ export function offIn(): string | undefined {
   return !document || hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
 }
 
+/** Throws if no folder is open. The walkthrough runs commands that are not offered, too. */
+function needFolder(): void {
+  if (!workspace.workspaceFolders?.length) throw new Error('tinycopilot: open a folder first');
+}
+
 /** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one, in its workspace folder. */
-async function evaluate({ command }: Host): Promise<void> {
+async function evaluate(host: Host): Promise<void> {
+  needFolder();
+  await host.ask('tinycopilot.status');  // throws if no server is running
+  const { command } = host;
   const file = activeDocument()?.fileName;
   const folder = (file && workspace.getWorkspaceFolder(Uri.file(file))) || workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
@@ -206,6 +214,7 @@ async function isSure(question: string, detail: string, deletion: string): Promi
 }
 
 async function train(host: Host): Promise<void> {
+  needFolder();
   const { last } = host.training;
   const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
   if (!canTrain) {

@@ -34,7 +34,10 @@ export function activate(context: ExtensionContext): void {
   let serverCommand: Command | undefined;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
-    if (!client?.isRunning()) throw new Error('tinycopilot: the server is not running');
+    if (!client?.isRunning()) {
+      const why = waits ? 'open a file in an enabled language' : status?.message;
+      throw new Error(['tinycopilot: the server is not running', why].filter(Boolean).join(': '));
+    }
     return client.ask(command, ...args);
   }
 
@@ -78,7 +81,10 @@ export function activate(context: ExtensionContext): void {
 
   function setRuns(runs: boolean): void {
     setContext('runs', runs);
-    if (!runs) training.end();
+    if (!client?.isRunning()) {
+      if (training.isRunning) void window.showWarningMessage('tinycopilot: training ended early, because the server stopped. The model is unchanged.');
+      training.end();
+    }
     setContext('trains', training.isRunning);
   }
 
@@ -117,6 +123,8 @@ export function activate(context: ExtensionContext): void {
   }
 
   async function installOnce(): Promise<void> {
+    await last;
+    if (!canInstall) throw new Error(`tinycopilot: nothing to install: ${serverCommand?.command ?? 'the tinycopilot.serverCommand setting'} is used`);
     if (!await install(places(), log)) return;
     restart();
     if (!waits) return;
@@ -144,12 +152,12 @@ export function activate(context: ExtensionContext): void {
     const isNamed = settings.serverCommand.length > 0;
     canInstall = !isNamed && ('missing' in command || command.command === programIn(environment));
     setContext('canInstall', canInstall);
+    serverCommand = 'missing' in command ? undefined : command;
     if (waits) return;
     if ('missing' in command) {
       return fail(command.missing, isNamed || workspace.isTrusted ? ['Show the log', 'Open the setting'] : ['Manage trust', 'Show the log']);
     }
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
-    serverCommand = command;
     client = new Client(command, settings, log, listener);
     void client.run();
   }

@@ -220,6 +220,8 @@ function run(
       stopping.dispose();
       if (code === 0) return resolve();
       const why = last.filter(line => /error/i.test(line)).at(-1) ?? last.at(-1) ?? '';
+      const isOffline = /No matching distribution/.test(why) && last.some(line => line.includes('connection broken'));
+      if (isOffline) return reject(new Error('pip could not connect to the package index. Check the network, and the HTTPS_PROXY variable if you need a proxy.'));
       reject(new Error(`${why.replace(/^error: */i, '').slice(0, 300) || `${program} exited with code ${code}`}`));
     });
     if (token.isCancellationRequested) child.kill();
