@@ -116,6 +116,7 @@ SETUP_ERRORS = {
     "cmd = 'true', settings = { languages = 'lua', exclude = '*.py' }": [],
     "cmd = {}": ["cmd must be a command and its arguments, not {}"],
     "cmd = { 7 }": ["cmd must be a command and its arguments, not { 7 }"],
+    "cmd = './server'": ['cmd must be a program on the PATH or a full path, not "./server"'],
     "settings = false": ["settings must be a table, not false"],
     "settings = { languages = { 7 } }": ["languages must be a list of strings, not { 7 }"],
     "settings = { eagerness = 7 }": ["eagerness must be a number from 0 to 1, not 7"],
