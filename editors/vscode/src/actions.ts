@@ -26,7 +26,7 @@ export interface Host {
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
   /** Updates the status bar, after suggestions in the active document were turned on or off. */
   checkActive(): Promise<void>;
-  install(): Promise<void>;
+  install(): Promise<boolean>;
   /** Installs PyTorch into the extension's own environment, if the user agrees; returns whether training can start. */
   installTorch(): Promise<boolean>;
   restart(): void;

@@ -112,9 +112,10 @@ export function activate(context: ExtensionContext): void {
     void showError(message, canInstall && workspace.isTrusted ? ['Install', ...remedies] : remedies);
   }
 
-  let installing: Promise<void> | undefined;
-  function installServer(): Promise<void> {
-    return installing ??= installOnce().finally(() => { installing = undefined; });
+  /** Runs an installation, unless one is running; then waits for that one. */
+  let installing: Promise<boolean> | undefined;
+  function once(work: () => Promise<boolean>): Promise<boolean> {
+    return installing ??= work().finally(() => { installing = undefined; });
   }
 
   function places(): Places {
@@ -122,13 +123,13 @@ export function activate(context: ExtensionContext): void {
     return { environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex };
   }
 
-  async function installOnce(): Promise<void> {
+  async function installServer(): Promise<boolean> {
     await last;
     if (!canInstall) throw new Error(`tinycopilot: nothing to install: ${serverCommand?.command ?? 'the tinycopilot.serverCommand setting'} is used`);
-    if (!await install(places(), log)) return;
+    if (!await install(places(), log)) return false;
     restart();
-    if (!waits) return;
-    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
+    if (waits) void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
+    return true;
   }
 
   /** Whether the server will start when a document in one of the languages is opened. */
@@ -176,7 +177,9 @@ export function activate(context: ExtensionContext): void {
     get command() { return serverCommand; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
-    log, pause, training, ask, checkActive, restart, install: installServer, installTorch: () => installTorch(places(), log),
+    log, pause, training, ask, checkActive, restart,
+    install: () => once(installServer),
+    installTorch: () => once(() => installTorch(places(), log)),
   };
   const actions = actionsOf(host);
 
