@@ -161,7 +161,7 @@ export function offIn(): string | undefined {
 
 /** Throws if no folder is open. The walkthrough runs commands that are not offered, too. */
 function needFolder(): void {
-  if (!workspace.workspaceFolders?.length) throw new Error('tinycopilot: open a folder first');
+  if (!workspace.workspaceFolders?.length) throw new Error('open a folder first');
 }
 
 /** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one, in its workspace folder. */
@@ -172,7 +172,7 @@ async function evaluate(host: Host): Promise<void> {
   const file = activeDocument()?.fileName;
   const folder = (file && workspace.getWorkspaceFolder(Uri.file(file))) || workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
-  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found next to the server');
+  if (!folder || !program) throw new Error('the program `tinycopilot` was not found next to the server');
   const extension = offIn() ? '' : extname(file ?? '').slice(1);
   const words = [...args, 'eval', folder.uri.fsPath, ...(extension ? ['--ext', extension] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));

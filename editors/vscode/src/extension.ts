@@ -5,7 +5,7 @@ import { actionsOf, type Host, offIn } from './actions';
 import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
 import { type Command, findServer, programIn } from './command';
-import { showError, type Remedy } from './failure';
+import { runAction, type Remedy, showError } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { multiline } from './multiline';
@@ -36,7 +36,7 @@ export function activate(context: ExtensionContext): void {
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
     if (!client?.isRunning()) {
       const why = waits ? 'open a file in an enabled language' : status?.message;
-      throw new Error(['tinycopilot: the server is not running', why].filter(Boolean).join(': '));
+      throw new Error(['the server is not running', why].filter(Boolean).join(': '));
     }
     return client.ask(command, ...args);
   }
@@ -125,7 +125,7 @@ export function activate(context: ExtensionContext): void {
 
   async function installServer(): Promise<boolean> {
     await last;
-    if (!canInstall) throw new Error(`tinycopilot: nothing to install: ${serverCommand?.command ?? 'the tinycopilot.serverCommand setting'} is used`);
+    if (!canInstall) throw new Error(`nothing to install: ${serverCommand?.command ?? 'the tinycopilot.serverCommand setting'} is used`);
     if (!await install(places(), log)) return false;
     restart();
     if (waits) void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
@@ -188,7 +188,7 @@ export function activate(context: ExtensionContext): void {
     item,
     pause,
     { dispose: () => clearTimeout(loading) },
-    ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
+    ...actions.map(({ command, run }) => commands.registerCommand(command, () => runAction(run))),
     commands.registerCommand(OPEN_BRACKET, openBracket),
     ...multiline(),
     commands.registerCommand('tinycopilot.menu', () =>
