@@ -43,15 +43,7 @@ export function installTorch(places: Places, log: LogOutputChannel): Promise<boo
     if (!python) throw new Error(`${places.environment} has no Python.`);
     const options = await agreeToTorch(places);
     if (!options) return false;
-    return withProgress('Installing PyTorch', places, async (progress, token) => {
-      try {
-        await pip(python, [...options, TORCH], log, progress, token);
-        return true;
-      } catch (error) {
-        if (token.isCancellationRequested) return false;
-        throw error;
-      }
-    });
+    return withProgress('Installing PyTorch', places, (progress, token) => pip(python, [...options, TORCH], log, progress, token));
   });
 }
 
@@ -70,13 +62,19 @@ async function reportingErrors(failure: string, log: LogOutputChannel, work: () 
 
 type Report = Progress<{ message: string }>;
 
-/** Shows progress with a cancel button. Only one window at a time changes the environment. */
+/** Shows progress with a cancel button; returns whether it was not used. Only one window at a time changes the environment. */
 async function withProgress(
-  title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<boolean>,
+  title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<void>,
 ): Promise<boolean> {
-  return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, (progress, token) => {
+  return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, async (progress, token) => {
     mkdirSync(dirname(environment), { recursive: true });
-    return locked(`${environment}.lock`, () => work(progress, token));
+    try {
+      await locked(`${environment}.lock`, () => work(progress, token));
+      return true;
+    } catch (error) {
+      if (token.isCancellationRequested) return false;
+      throw error;
+    }
   });
 }
 
@@ -160,7 +158,7 @@ async function agreeToTorch({ environment, torchIndex }: Places): Promise<string
 /** Creates or updates the environment. A new environment is deleted if the installation fails. */
 async function make(
   python: string, environment: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken,
-): Promise<boolean> {
+): Promise<void> {
   const isNew = !await isUsable(environment);
   try {
     if (isNew) {
@@ -176,10 +174,8 @@ async function make(
     // If this fails, the server compiles when it is first started.
     await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
-    return true;
   } catch (error) {
     if (isNew) rmSync(environment, { recursive: true, force: true });
-    if (token.isCancellationRequested) return false;
     throw error;
   }
 }
