@@ -44,7 +44,12 @@ def invalid_commands_are_reported(user: User) -> None:
         if f"Vim:tinycopilot: {expected}\n" not in said:  # exec_lua adds a traceback
             raise AssertionError(f"error of {command}: {said!r}")
     user.open("x = 1\n", "no_type")
-    assert_equal("error without a file type", True, "has no file type" in error_of(user, "TinyCopilot toggle filetype"))
+    for words in ("toggle filetype", "toggle buffer", "status"):
+        assert_equal(words, True, "has no file type" in error_of(user, f"TinyCopilot {words}"))
+    user.open("x = 1\n", "notes.txt")
+    for words in ("toggle buffer", "status"):
+        said = error_of(user, f"TinyCopilot {words}")
+        assert_equal(said, True, "off in text: turn it on with :TinyCopilot toggle filetype" in said)
     assert_equal(
         "the setting after invalid commands",
         "tinycopilot: eagerness=0.5",

@@ -47,18 +47,23 @@ local function say_status(status)
   say(status.state .. ((status.message or '') == '' and '' or ': ' .. status.message))
 end
 
+--- Returns a message about a buffer whose file type is not in `languages`.
+local function language_is_off()
+  local filetype = vim.bo.filetype
+  if filetype == '' then return 'this buffer has no file type' end
+  return ('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype)
+end
+
 function commands.status()
   local message, now = require(NAME).cut, state.here()
   local is_status = now and now.message ~= '' and message and message:find(now.message, 1, true)
   if message and not is_status then vim.notify(message) end
   require(NAME).cut = nil
   if not now then
-    local filetype = vim.bo.filetype
-    local is_unnamed = filetype ~= '' and vim.api.nvim_buf_get_name(0) == ''
-    local more = is_unnamed and ': save it first (only one buffer without a name is attached)' or ''
-    if #state.started() == 0 and state.has_language(0) then return say(NOT_RUNNING) end
-    if filetype == '' or state.has_language(0) then return say('not attached to this buffer' .. more) end
-    return say(('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype))
+    if not state.has_language(0) then return say(language_is_off()) end
+    if #state.started() == 0 then return say(NOT_RUNNING) end
+    local is_unnamed = vim.api.nvim_buf_get_name(0) == ''
+    return say('not attached to this buffer' .. (is_unnamed and ': save it first (only one buffer without a name is attached)' or ''))
   end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
@@ -121,13 +126,14 @@ local toggles = {}
 function toggles.all() set_paused(not state.is_paused) end
 
 function toggles.buffer()
+  if not state.has_language(0) then return complain(language_is_off()) end
   say(state.toggle_buffer() and 'on in this buffer' or 'off in this buffer')
   refresh { vim.api.nvim_get_current_buf() }
 end
 
 function toggles.filetype()
   local filetype = vim.bo.filetype
-  if filetype == '' then return complain 'toggle: this buffer has no file type' end
+  if filetype == '' then return complain(language_is_off()) end
   if not state.has_language(0) then -- the setting excludes it: change the setting in this Neovim
     local function is_other(word) return word ~= '-' .. filetype end
     local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)

@@ -87,7 +87,7 @@ local written = [[
 
 --- Whether the `languages` setting enables this file type. If several entries match it, the last one wins.
 function M.has_language(languages, filetype)
-  local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
+  local is_on, is_written = false, written:gsub('%s+', ' '):find(' ' .. filetype .. ' ', 1, true) ~= nil
   for _, word in ipairs(languages) do
     if word == '*' or word == filetype or (word == 'default' and is_written) then is_on = true end
     if word == '-' .. filetype then is_on = false end
