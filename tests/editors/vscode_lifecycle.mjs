@@ -379,6 +379,17 @@ test('the status bar shows why a file gets no suggestions', async () => {
   await waitFor('on', () => editor.item.text === 'tinycopilot: ready');
 });
 
+test('the status bar shows that VS Code\'s own setting hides suggestions', async () => {
+  editor.open('python');
+  startExtension();
+  await waitFor('ready', isReady);
+  editor.set('inlineSuggest.enabled', false);
+  assert.equal(editor.item.text, 'tinycopilot: off in this file');
+  assert.match(editor.item.tooltip, /the editor.inlineSuggest.enabled setting is off/);
+  editor.set('popup', true);
+  assert.equal(editor.item.text, 'tinycopilot: ready');
+});
+
 test('an untrusted workspace offers to manage trust', async () => {
   editor.open('python');
   editor.vscode.workspace.isTrusted = false;

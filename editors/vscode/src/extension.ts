@@ -57,9 +57,18 @@ export function activate(context: ExtensionContext): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     const suggests = next.state === 'ready' || next.state === 'busy';
-    const isSilent = suggests && silent?.uri === window.activeTextEditor?.document.uri.toString();
-    const where = suggests || waits ? offIn() ?? (isSilent ? 'this file' : undefined) : undefined;
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent && !offIn() ? silent?.reason : undefined });
+    const language = suggests || waits ? offIn() : undefined;
+    const reason = suggests && !language ? whyHidden() : undefined;
+    item.show(until ? { ...next, message: `paused until ${until}` } : next,
+      { isOnDemand: isOnDemand(), offIn: language ?? (reason && 'this file'), until: until || undefined, reason });
+  }
+
+  /** Why the active document gets no ghost text, although its language is on. */
+  function whyHidden(): string | undefined {
+    const document = window.activeTextEditor?.document;
+    const isGhostTextOff = document && workspace.getConfiguration('editor', document).get('inlineSuggest.enabled') === false;
+    if (isGhostTextOff && !isOnDemand() && readSettings().forServer['popup'] !== true) return 'the editor.inlineSuggest.enabled setting is off';
+    return silent?.uri === document?.uri.toString() ? silent?.reason : undefined;
   }
 
   /** The active document, and why it gets no suggestions, if the server has excluded it although its language is on. */
