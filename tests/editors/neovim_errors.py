@@ -216,6 +216,21 @@ def missing_program(user: User) -> None:
 
 
 @check
+def function_instead_of_a_program(user: User) -> None:
+    body = """
+    tiny.setup { cmd = 'nowhere' }
+    tiny.patience_ms = 100
+    local function start(dispatchers) return vim.lsp.rpc.start({ 'sh', '-c', 'cat > /dev/null' }, dispatchers) end
+    vim.lsp.config('tinycopilot', { cmd = start })
+    vim.cmd 'edit start.py'
+    wait_for(function() return #heard > 0 end)
+    return heard
+    """
+    expected = "tinycopilot: `cmd` does not respond: is `cmd` a language server? (:help tinycopilot)"
+    assert_equal("messages", [expected], run_headless(user, body))
+
+
+@check
 def forced_stop(user: User) -> None:
     """A server that the user stops by force stays stopped."""
     body = f"""
