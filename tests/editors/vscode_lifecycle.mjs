@@ -61,7 +61,7 @@ function installFakePython() {
     '    echo "WARNING: Retrying after connection broken by ProxyError" >&2; echo "ERROR: No matching distribution found for torch" >&2; exit 1',
     `    fi; touch '${folder}/torch';;`,
     `  *"pip install"*) printf '#!/bin/sh\\nexec %s %s %s' '${process.execPath}' '${stub}' '${folder}' > "\${0%/*}/tinycopilot-server"`,
-    '    chmod +x "${0%/*}/tinycopilot-server";;',
+    `    chmod +x "\${0%/*}/tinycopilot-server"; echo "$HTTPS_PROXY" > '${folder}/proxy';;`,
     'esac');
   mkdirSync(join(folder, 'wheel'));
   writeFileSync(join(folder, 'wheel', 'tinycopilot-1-py3-none-any.whl'), '');
@@ -194,7 +194,8 @@ test('an error before the server starts is reported, and the next start works', 
 test('repeated install commands install the server once', async () => {
   editor.open('python');
   installFakePython();
-  startExtension({});
+  delete process.env.HTTPS_PROXY;
+  startExtension({ proxy: 'http://localhost:3128' });
   assert.deepEqual(await buttons('tinycopilot-server was not found'), ['Install', 'Show the log', 'Open the setting']);
   editor.messages[0].choose('Install');
   await waitFor('the confirmation', () => installQuestions().length > 0);
@@ -203,6 +204,7 @@ test('repeated install commands install the server once', async () => {
   await other;
   await waitFor('ready', isReady);
   assert.equal(installQuestions().length, 1);
+  assert.equal(readFileSync(join(folder, 'proxy'), 'utf8').trim(), 'http://localhost:3128');
   assert.ok(!existsSync(join(folder, 'server.lock')));
 });
 

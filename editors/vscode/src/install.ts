@@ -199,8 +199,10 @@ function run(
   program: string, args: string[], log: LogOutputChannel, token: CancellationToken, onLine: (line: string) => void = () => undefined,
 ): Promise<void> {
   log.info(`install: ${program} ${args.join(' ')}`);
+  const proxy = workspace.getConfiguration('http').get<string>('proxy');
+  const env = { ...proxy && { HTTP_PROXY: proxy, HTTPS_PROXY: proxy }, ...process.env };  // not an argument, which would be logged
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(program, args, { cwd: dirname(program), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child: ChildProcess = spawn(program, args, { cwd: dirname(program), env, stdio: ['ignore', 'pipe', 'pipe'] });
     const stopping = token.onCancellationRequested(() => child.kill());
     const last: string[] = [];
     for (const stream of [child.stdout, child.stderr]) {
@@ -217,7 +219,7 @@ function run(
       if (code === 0) return resolve();
       const why = last.filter(line => /error/i.test(line)).at(-1) ?? last.at(-1) ?? '';
       const isOffline = /No matching distribution/.test(why) && last.some(line => line.includes('connection broken'));
-      if (isOffline) return reject(new Error('pip could not connect to the package index. Check the network, and the HTTPS_PROXY variable if you need a proxy.'));
+      if (isOffline) return reject(new Error('pip could not connect to the package index. Check the network, and the http.proxy setting if you need a proxy.'));
       reject(new Error(`${why.replace(/^error: */i, '').slice(0, 300) || `${program} exited with code ${code}`}`));
     });
     if (token.isCancellationRequested) child.kill();
