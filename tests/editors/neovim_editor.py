@@ -92,6 +92,7 @@ class Editor:
         try:
             wait_for("start of Neovim", 20, socket.exists)
             self.nvim = pynvim.attach("socket", path=str(socket))
+            wait_for("init.lua", 20, lambda: self.is_waiting_for_key() or self.nvim.eval("v:vim_did_enter"))
             if self.nvim.exec_lua("return vim.lsp.inline_completion ~= nil"):
                 self.nvim.exec_lua(RECORD_ANSWERS)
         except BaseException:

@@ -44,7 +44,12 @@ def invalid_commands_are_reported(user: User) -> None:
         if f"Vim:tinycopilot: {expected}\n" not in said:  # exec_lua adds a traceback
             raise AssertionError(f"error of {command}: {said!r}")
     user.open("x = 1\n", "no_type")
-    assert_equal("error without a file type", True, "has no file type" in error_of(user, "TinyCopilot toggle filetype"))
+    for words in ("toggle filetype", "toggle buffer", "status"):
+        assert_equal(words, True, "has no file type" in error_of(user, f"TinyCopilot {words}"))
+    user.open("x = 1\n", "notes.txt")
+    for words in ("toggle buffer", "status"):
+        said = error_of(user, f"TinyCopilot {words}")
+        assert_equal(said, True, "off in text: turn it on with :TinyCopilot toggle filetype" in said)
     assert_equal(
         "the setting after invalid commands",
         "tinycopilot: eagerness=0.5",
@@ -116,6 +121,7 @@ SETUP_ERRORS = {
     "cmd = 'true', settings = { languages = 'lua', exclude = '*.py' }": [],
     "cmd = {}": ["cmd must be a command and its arguments, not {}"],
     "cmd = { 7 }": ["cmd must be a command and its arguments, not { 7 }"],
+    "cmd = './server'": ['cmd must be a program on the PATH or a full path, not "./server"'],
     "settings = false": ["settings must be a table, not false"],
     "settings = { languages = { 7 } }": ["languages must be a list of strings, not { 7 }"],
     "settings = { eagerness = 7 }": ["eagerness must be a number from 0 to 1, not 7"],
@@ -184,3 +190,58 @@ def programs_that_are_not_servers(user: User) -> None:
             raise AssertionError(f"messages for {program}: {heard}")
         if not any("WARNING the server is not attached to 1 of 1 matching buffers" in line for line in report):
             raise AssertionError(f":checkhealth report for {program}: {report}")
+
+
+@check
+def missing_program(user: User) -> None:
+    """Each command says that the server is not running; those that need its program, that it was not found."""
+    body = """
+    tiny.setup { cmd = 'nowhere --stdio' }
+    vim.cmd 'edit start.py'
+    wait_for(function() return #heard > 0 end)
+    local all = { heard[1] }
+    for _, command in ipairs { 'restart', 'status', 'stats', 'train', 'eval .' } do
+      heard = {}
+      vim.cmd('TinyCopilot ' .. command)
+      wait_for(function() return #heard > 0 end)
+      table.insert(all, heard[1])
+    end
+    return all
+    """
+    not_found = "tinycopilot: program `nowhere --stdio` not found: "
+    not_found += "install it, or set `cmd` to a list of its full path and arguments (:help tinycopilot)"
+    not_running = "tinycopilot: the server is not running: open a code file, or use :TinyCopilot restart"
+    no_eval = "tinycopilot: eval: program `nowhere --stdio` not found"
+    assert_equal("messages", [not_found] * 2 + [not_running] * 3 + [no_eval], run_headless(user, body))
+
+
+@check
+def function_instead_of_a_program(user: User) -> None:
+    body = """
+    tiny.setup { cmd = 'nowhere' }
+    tiny.patience_ms = 100
+    local function start(dispatchers) return vim.lsp.rpc.start({ 'sh', '-c', 'cat > /dev/null' }, dispatchers) end
+    vim.lsp.config('tinycopilot', { cmd = start })
+    vim.cmd 'edit start.py'
+    wait_for(function() return #heard > 0 end)
+    return heard
+    """
+    expected = "tinycopilot: `cmd` does not respond: is `cmd` a language server? (:help tinycopilot)"
+    assert_equal("messages", [expected], run_headless(user, body))
+
+
+@check
+def forced_stop(user: User) -> None:
+    """A server that the user stops by force stays stopped."""
+    body = f"""
+    tiny.setup {{ cmd = vim.json.decode [=[{json.dumps(user.editor.server)}]=] }}
+    vim.cmd 'edit start.py'
+    assert(wait_for(function() return tiny.status() == 'tinycopilot: ready' end))
+    vim.lsp.get_clients()[1]:stop(true)
+    assert(wait_for(function() return #vim.lsp.get_clients() == 0 end))
+    local is_started = false
+    function vim.lsp.enable() is_started = true end
+    vim.wait(1000) -- a crashed server is restarted after 500 ms
+    return is_started
+    """
+    assert_equal("whether it is restarted", False, run_headless(user, body))

@@ -92,8 +92,8 @@ def on_demand(user: User) -> None:
         assert_equal("the rest after the response", ghost[1:], user.ghost_text_for(PREFIX + "en")[: len(ghost) - 1])
         user.accept("Tab", PREFIX + "en", "", user.editor.ghost_text(), "accepting the requested suggestion")
         user.press("Enter", "w")
-        text = user.editor.text()
-        assert_equal("ghost text after accepting", "", user.ghost_text_for(text))
+        wait_for("the typed text", 5, lambda: user.editor.text().endswith("w"))
+        assert_equal("ghost text after accepting", "", user.editor.wait_for_answer())
     finally:
         user.press("Escape")
         user.editor.nvim.command("TinyCopilot set inline=true")
@@ -234,6 +234,10 @@ def status_says_why_nothing_is_suggested(user: User) -> None:
     user.editor.nvim.command("silent TinyCopilot set inline=onDemand")
     assert_equal("status on demand", "tinycopilot: ready: <M-\\> shows a suggestion", status_line(user))
     user.editor.nvim.command("silent TinyCopilot set inline=automatic")
+    user.editor.lua("vim.lsp.inline_completion.enable(false)")
+    expected = "tinycopilot: ready: no ghost text (vim.lsp.inline_completion is off)"
+    assert_equal("status with Neovim's feature off", expected, status_line(user))
+    user.editor.lua("vim.lsp.inline_completion.enable(true)")
     assert_equal("status", "tinycopilot: ready", user.editor.output("TinyCopilot"))
 
 

@@ -57,9 +57,11 @@ function installFakePython() {
     'case "$*" in',
     '  *"import sys"*) echo 3.12;;',
     '  *"-m venv "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python";;',
-    `  *"pip install"*"torch>"*) test ! -e '${folder}/offline' && touch '${folder}/torch';;`,
+    `  *"pip install"*"torch>"*) if test -e '${folder}/offline'; then`,
+    '    echo "WARNING: Retrying after connection broken by ProxyError" >&2; echo "ERROR: No matching distribution found for torch" >&2; exit 1',
+    `    fi; touch '${folder}/torch';;`,
     `  *"pip install"*) printf '#!/bin/sh\\nexec %s %s %s' '${process.execPath}' '${stub}' '${folder}' > "\${0%/*}/tinycopilot-server"`,
-    '    chmod +x "${0%/*}/tinycopilot-server";;',
+    `    chmod +x "\${0%/*}/tinycopilot-server"; echo "$HTTPS_PROXY" > '${folder}/proxy';;`,
     'esac');
   mkdirSync(join(folder, 'wheel'));
   writeFileSync(join(folder, 'wheel', 'tinycopilot-1-py3-none-any.whl'), '');
@@ -67,6 +69,8 @@ function installFakePython() {
 
 const install = () => editor.commands['tinycopilot.install']();
 const installQuestions = () => editor.messages.filter(({ text }) => text.startsWith('Install the tinycopilot server?'));
+
+const openFolder = () => editor.vscode.workspace.workspaceFolders.push({ uri: { scheme: 'file', fsPath: folder } });
 
 /** Accepts the installation. */
 async function acceptInstallation() {
@@ -190,7 +194,8 @@ test('an error before the server starts is reported, and the next start works', 
 test('repeated install commands install the server once', async () => {
   editor.open('python');
   installFakePython();
-  startExtension({});
+  delete process.env.HTTPS_PROXY;
+  startExtension({ proxy: 'http://localhost:3128' });
   assert.deepEqual(await buttons('tinycopilot-server was not found'), ['Install', 'Show the log', 'Open the setting']);
   editor.messages[0].choose('Install');
   await waitFor('the confirmation', () => installQuestions().length > 0);
@@ -199,10 +204,12 @@ test('repeated install commands install the server once', async () => {
   await other;
   await waitFor('ready', isReady);
   assert.equal(installQuestions().length, 1);
+  assert.equal(readFileSync(join(folder, 'proxy'), 'utf8').trim(), 'http://localhost:3128');
   assert.ok(!existsSync(join(folder, 'server.lock')));
 });
 
 test('training offers to install PyTorch, with its size, and starts once it is installed', async () => {
+  openFolder();
   editor.open('python');
   installFakePython();
   startExtension({});
@@ -224,15 +231,18 @@ test('training offers to install PyTorch, with its size, and starts once it is i
   setFlag('offline');
   const failed = train();
   (await offer()).choose((await offer()).buttons.at(-1));
-  (await editor.waitForMessage('PyTorch was not installed')).choose(undefined);
+  (await editor.waitForMessage('PyTorch was not installed: pip could not connect to the package index.')).choose(undefined);
   await failed;
   assert.ok(!hasTrained());
 
   editor.messages.length = 0;
   clearFlag('offline');
   const trained = train();
+  await offer();
+  const repeated = train();  // waits for the first
   (await offer()).choose((await offer()).buttons.at(-1));
-  await trained;
+  await Promise.all([trained, repeated]);
+  assert.equal(editor.messages.length, 1);
   assert.ok(existsSync(join(folder, 'torch')) && hasTrained());
 
   editor.messages.length = 0;
@@ -241,6 +251,7 @@ test('training offers to install PyTorch, with its size, and starts once it is i
 });
 
 test('PyTorch is not installed into the user\'s own environment: the server reports what is missing', async () => {
+  openFolder();
   editor.open('python');
   startExtension();
   await waitFor('ready', isReady);
@@ -248,6 +259,38 @@ test('PyTorch is not installed into the user\'s own environment: the server repo
   await editor.commands['tinycopilot.trainHere']();
   assert.deepEqual(editor.messages, []);
   assert.ok(existsSync(join(folder, 'trained')));
+});
+
+test('training that ends with the server is reported', async () => {
+  openFolder();
+  editor.open('python');
+  setFlag('torch');
+  startExtension();
+  await waitFor('ready', isReady);
+  editor.vscode.window.showQuickPick = async items => items[0];
+  await editor.commands['tinycopilot.trainHere']();
+  await waitFor('training', () => editor.contexts['tinycopilot.trains']);
+  assert.deepEqual(editor.messages, []);
+  restart();
+  await editor.waitForMessage('training ended early');
+  assert.ok(!editor.contexts['tinycopilot.trains']);
+  await waitFor('ready', isReady);
+});
+
+test('commands that the walkthrough runs although they are not offered say what is missing', async () => {
+  startExtension({ serverCommand: [process.execPath, stub, folder] });
+  await waitFor('the wait for a document', () => editor.contexts['tinycopilot.canInstall'] === false);
+  const errorOf = async name => {
+    await editor.commands[`tinycopilot.${name}`]();
+    return editor.messages.pop().text;
+  };
+  for (const name of ['evaluate', 'trainHere']) assert.equal(await errorOf(name), 'tinycopilot: open a folder first');
+  openFolder();
+  for (const name of ['evaluate', 'trainHere']) assert.match(await errorOf(name), /not running: open a file in an enabled language/);
+  assert.equal(await errorOf('install'), `tinycopilot: nothing to install: ${process.execPath} is used`);
+  editor.set('enabled', false);
+  await waitFor('off', () => editor.showsState('off'));
+  assert.match(await errorOf('evaluate'), /not running: disabled in the settings/);
 });
 
 test('only one window installs at a time; a stale lock is ignored', async () => {
@@ -336,6 +379,17 @@ test('the status bar shows why a file gets no suggestions', async () => {
   clearFlag('secret');
   await editor.commands['tinycopilot.resumeSuggestions'](); // the server reports "ready", as after a change of `exclude`
   await waitFor('on', () => editor.item.text === 'tinycopilot: ready');
+});
+
+test('the status bar shows that VS Code\'s own setting hides suggestions', async () => {
+  editor.open('python');
+  startExtension();
+  await waitFor('ready', isReady);
+  editor.set('inlineSuggest.enabled', false);
+  assert.equal(editor.item.text, 'tinycopilot: off in this file');
+  assert.match(editor.item.tooltip, /the editor.inlineSuggest.enabled setting is off/);
+  editor.set('popup', true);
+  assert.equal(editor.item.text, 'tinycopilot: ready');
 });
 
 test('an untrusted workspace offers to manage trust', async () => {

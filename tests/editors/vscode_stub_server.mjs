@@ -41,7 +41,10 @@ async function respond({ id, method, params }) {
     const page = join(folder, 'page.html');
     const result = params?.command === 'tinycopilot.status' ? { canTrain: existsSync(join(folder, 'torch')), silentHere: existsSync(join(folder, 'secret')) ? 'this file may contain secrets' : '' }
       : params?.command === 'tinycopilot.explain' ? { path: existsSync(page) ? page : '' } : null;
-    if (params?.command === 'tinycopilot.trainWorkspace') writeFileSync(join(folder, 'trained'), '');
+    if (params?.command === 'tinycopilot.trainWorkspace') {
+      writeFileSync(join(folder, 'trained'), '');
+      send({ method: 'tinycopilot/training', params: { state: 'running', message: 'loading', percentage: 0 } });
+    }
     send({ id, result });
   }
 }

@@ -11,7 +11,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'units-'));
 after(() => rmSync(scratch, { recursive: true }));
 
 const vscode = globalThis.vscode = { workspace: {}, extensions: {}, window: {} };
-const [{ findServer }, { sourceOf }, { Pause }] = await loadSources(scratch, 'command', 'install', 'pause');
+const [{ findServer }, { sourceOf }, { locked }, { Pause }] = await loadSources(scratch, 'command', 'install', 'lock', 'pause');
 
 const log = { info() {} };
 const own = join(scratch, 'own');
@@ -169,6 +169,12 @@ test('pip installs the included wheel, else from the setting, and never by name 
   assert.deepEqual(source(elsewhere), [join(elsewhere, 'tinycopilot-1-py3-none-any.whl')]);
   const packed = writeProgram(wheels, 'tinycopilot-3-py3-none-any.whl');
   assert.deepEqual(source(elsewhere), [packed]);
+});
+
+test('a lock file that was not written, because the disk was full, is ignored', async () => {
+  const file = join(scratch, 'lock');
+  writeFileSync(file, '');
+  assert.equal(await locked(file, async () => 'done'), 'done');
 });
 
 test('a pause of an hour ends by itself, and survives a server restart', async () => {

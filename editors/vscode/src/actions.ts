@@ -26,7 +26,7 @@ export interface Host {
   ask<Answer>(command: string, ...args: unknown[]): Promise<Answer>;
   /** Updates the status bar, after suggestions in the active document were turned on or off. */
   checkActive(): Promise<void>;
-  install(): Promise<void>;
+  install(): Promise<boolean>;
   /** Installs PyTorch into the extension's own environment, if the user agrees; returns whether training can start. */
   installTorch(): Promise<boolean>;
   restart(): void;
@@ -159,12 +159,20 @@ export function offIn(): string | undefined {
   return !document || hasLanguage(readSettings(), document.languageId) ? undefined : document.languageId;
 }
 
+/** Throws if no folder is open. The walkthrough runs commands that are not offered, too. */
+function needFolder(): void {
+  if (!workspace.workspaceFolders?.length) throw new Error('open a folder first');
+}
+
 /** Runs `tinycopilot eval` in a terminal, on files with the same extension as the active one, in its workspace folder. */
-async function evaluate({ command }: Host): Promise<void> {
+async function evaluate(host: Host): Promise<void> {
+  needFolder();
+  await host.ask('tinycopilot.status');  // throws if no server is running
+  const { command } = host;
   const file = activeDocument()?.fileName;
   const folder = (file && workspace.getWorkspaceFolder(Uri.file(file))) || workspace.workspaceFolders?.[0];
   const { command: program, args } = command ? programBeside(command) : { command: undefined, args: [] };
-  if (!folder || !program) throw new Error('tinycopilot: the program `tinycopilot` was not found next to the server');
+  if (!folder || !program) throw new Error('the program `tinycopilot` was not found next to the server');
   const extension = offIn() ? '' : extname(file ?? '').slice(1);
   const words = [...args, 'eval', folder.uri.fsPath, ...(extension ? ['--ext', extension] : [])];
   const task = new Task({ type: 'process' }, folder, 'eval', 'tinycopilot', new ProcessExecution(program, words, { cwd: homedir() }));
@@ -206,6 +214,7 @@ async function isSure(question: string, detail: string, deletion: string): Promi
 }
 
 async function train(host: Host): Promise<void> {
+  needFolder();
   const { last } = host.training;
   const { canTrain } = await host.ask<{ canTrain: boolean }>('tinycopilot.status');
   if (!canTrain) {

@@ -47,7 +47,7 @@ function searched(): string {
 
 function named([name = '', ...args]: string[], log: LogOutputChannel): Command | { missing: string } {
   return found(locate(name.replace(/^~(?=[/\\])/, homedir())), 'from the tinycopilot.serverCommand setting', log, args)
-    ?? { missing: `The program "${name}" in the tinycopilot.serverCommand setting was not found.` };
+    ?? { missing: `The program "${name}" in the tinycopilot.serverCommand setting was not found. The setting is a list: the program's full path, then its arguments.` };
 }
 
 function found(command: string | undefined, why: string, log: LogOutputChannel, args: string[] = []): Command | undefined {

@@ -5,7 +5,7 @@ import { actionsOf, type Host, offIn } from './actions';
 import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
 import { type Command, findServer, programIn } from './command';
-import { showError, type Remedy } from './failure';
+import { runAction, type Remedy, showError } from './failure';
 import { install, installTorch, type Places } from './install';
 import { showMenu } from './menu';
 import { multiline } from './multiline';
@@ -34,7 +34,10 @@ export function activate(context: ExtensionContext): void {
   let serverCommand: Command | undefined;
 
   async function ask<Answer>(command: string, ...args: unknown[]): Promise<Answer> {
-    if (!client?.isRunning()) throw new Error('tinycopilot: the server is not running');
+    if (!client?.isRunning()) {
+      const why = waits ? 'open a file in an enabled language' : status?.message;
+      throw new Error(['the server is not running', why].filter(Boolean).join(': '));
+    }
     return client.ask(command, ...args);
   }
 
@@ -54,9 +57,18 @@ export function activate(context: ExtensionContext): void {
     const isPaused = next.state === 'off' && client?.isRunning();
     const until = isPaused && pause.until?.toLocaleTimeString([], { timeStyle: 'short' });
     const suggests = next.state === 'ready' || next.state === 'busy';
-    const isSilent = suggests && silent?.uri === window.activeTextEditor?.document.uri.toString();
-    const where = suggests || waits ? offIn() ?? (isSilent ? 'this file' : undefined) : undefined;
-    item.show(until ? { ...next, message: `paused until ${until}` } : next, { isOnDemand: isOnDemand(), offIn: where, until: until || undefined, reason: isSilent && !offIn() ? silent?.reason : undefined });
+    const language = suggests || waits ? offIn() : undefined;
+    const reason = suggests && !language ? whyHidden() : undefined;
+    item.show(until ? { ...next, message: `paused until ${until}` } : next,
+      { isOnDemand: isOnDemand(), offIn: language ?? (reason && 'this file'), until: until || undefined, reason });
+  }
+
+  /** Why the active document gets no ghost text, although its language is on. */
+  function whyHidden(): string | undefined {
+    const document = window.activeTextEditor?.document;
+    const isGhostTextOff = document && workspace.getConfiguration('editor', document).get('inlineSuggest.enabled') === false;
+    if (isGhostTextOff && !isOnDemand() && readSettings().forServer['popup'] !== true) return 'the editor.inlineSuggest.enabled setting is off';
+    return silent?.uri === document?.uri.toString() ? silent?.reason : undefined;
   }
 
   /** The active document, and why it gets no suggestions, if the server has excluded it although its language is on. */
@@ -78,7 +90,10 @@ export function activate(context: ExtensionContext): void {
 
   function setRuns(runs: boolean): void {
     setContext('runs', runs);
-    if (!runs) training.end();
+    if (!client?.isRunning()) {
+      if (training.isRunning) void window.showWarningMessage('tinycopilot: training ended early, because the server stopped. The model is unchanged.');
+      training.end();
+    }
     setContext('trains', training.isRunning);
   }
 
@@ -106,9 +121,10 @@ export function activate(context: ExtensionContext): void {
     void showError(message, canInstall && workspace.isTrusted ? ['Install', ...remedies] : remedies);
   }
 
-  let installing: Promise<void> | undefined;
-  function installServer(): Promise<void> {
-    return installing ??= installOnce().finally(() => { installing = undefined; });
+  /** Runs an installation, unless one is running; then waits for that one. */
+  let installing: Promise<boolean> | undefined;
+  function once(work: () => Promise<boolean>): Promise<boolean> {
+    return installing ??= work().finally(() => { installing = undefined; });
   }
 
   function places(): Places {
@@ -116,11 +132,13 @@ export function activate(context: ExtensionContext): void {
     return { environment, wheels: context.asAbsolutePath('wheel'), installFrom, torchIndex };
   }
 
-  async function installOnce(): Promise<void> {
-    if (!await install(places(), log)) return;
+  async function installServer(): Promise<boolean> {
+    await last;
+    if (!canInstall) throw new Error(`nothing to install: ${serverCommand?.command ?? 'the tinycopilot.serverCommand setting'} is used`);
+    if (!await install(places(), log)) return false;
     restart();
-    if (!waits) return;
-    void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
+    if (waits) void window.showInformationMessage('tinycopilot: the server is installed. It starts when you open a file in an enabled language.');
+    return true;
   }
 
   /** Whether the server will start when a document in one of the languages is opened. */
@@ -144,12 +162,12 @@ export function activate(context: ExtensionContext): void {
     const isNamed = settings.serverCommand.length > 0;
     canInstall = !isNamed && ('missing' in command || command.command === programIn(environment));
     setContext('canInstall', canInstall);
+    serverCommand = 'missing' in command ? undefined : command;
     if (waits) return;
     if ('missing' in command) {
       return fail(command.missing, isNamed || workspace.isTrusted ? ['Show the log', 'Open the setting'] : ['Manage trust', 'Show the log']);
     }
     log.info(`starting ${[command.command, ...command.args].join(' ')}`);
-    serverCommand = command;
     client = new Client(command, settings, log, listener);
     void client.run();
   }
@@ -168,7 +186,9 @@ export function activate(context: ExtensionContext): void {
     get command() { return serverCommand; },
     get runs() { return client?.isRunning() === true; },
     get canInstall() { return canInstall; },
-    log, pause, training, ask, checkActive, restart, install: installServer, installTorch: () => installTorch(places(), log),
+    log, pause, training, ask, checkActive, restart,
+    install: () => once(installServer),
+    installTorch: () => once(() => installTorch(places(), log)),
   };
   const actions = actionsOf(host);
 
@@ -177,7 +197,7 @@ export function activate(context: ExtensionContext): void {
     item,
     pause,
     { dispose: () => clearTimeout(loading) },
-    ...actions.map(({ command, run }) => commands.registerCommand(command, run)),
+    ...actions.map(({ command, run }) => commands.registerCommand(command, () => runAction(run))),
     commands.registerCommand(OPEN_BRACKET, openBracket),
     ...multiline(),
     commands.registerCommand('tinycopilot.menu', () =>

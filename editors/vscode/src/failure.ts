@@ -12,6 +12,15 @@ const REMEDIES = {
 
 export type Remedy = keyof typeof REMEDIES;
 
+/** Shows the error if an action fails; VS Code itself would not show it if the walkthrough has run the action. */
+export async function runAction(run: () => unknown): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    void showError((error as Error).message, []);
+  }
+}
+
 /** Shows an error, and runs the command that the user chooses. */
 export async function showError(message: string, remedies: Remedy[]): Promise<void> {
   const choice = await window.showErrorMessage(`tinycopilot: ${message}`, ...remedies);

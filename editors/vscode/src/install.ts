@@ -43,15 +43,7 @@ export function installTorch(places: Places, log: LogOutputChannel): Promise<boo
     if (!python) throw new Error(`${places.environment} has no Python.`);
     const options = await agreeToTorch(places);
     if (!options) return false;
-    return withProgress('Installing PyTorch', places, async (progress, token) => {
-      try {
-        await pip(python, [...options, TORCH], log, progress, token);
-        return true;
-      } catch (error) {
-        if (token.isCancellationRequested) return false;
-        throw error;
-      }
-    });
+    return withProgress('Installing PyTorch', places, (progress, token) => pip(python, [...options, TORCH], log, progress, token));
   });
 }
 
@@ -70,13 +62,19 @@ async function reportingErrors(failure: string, log: LogOutputChannel, work: () 
 
 type Report = Progress<{ message: string }>;
 
-/** Shows progress with a cancel button. Only one window at a time changes the environment. */
+/** Shows progress with a cancel button; returns whether it was not used. Only one window at a time changes the environment. */
 async function withProgress(
-  title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<boolean>,
+  title: string, { environment }: Places, work: (progress: Report, token: CancellationToken) => Promise<void>,
 ): Promise<boolean> {
-  return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, (progress, token) => {
+  return window.withProgress({ location: ProgressLocation.Notification, title, cancellable: true }, async (progress, token) => {
     mkdirSync(dirname(environment), { recursive: true });
-    return locked(`${environment}.lock`, () => work(progress, token));
+    try {
+      await locked(`${environment}.lock`, () => work(progress, token));
+      return true;
+    } catch (error) {
+      if (token.isCancellationRequested) return false;
+      throw error;
+    }
   });
 }
 
@@ -160,7 +158,7 @@ async function agreeToTorch({ environment, torchIndex }: Places): Promise<string
 /** Creates or updates the environment. A new environment is deleted if the installation fails. */
 async function make(
   python: string, environment: string, packages: string[], log: LogOutputChannel, progress: Report, token: CancellationToken,
-): Promise<boolean> {
+): Promise<void> {
   const isNew = !await isUsable(environment);
   try {
     if (isNew) {
@@ -176,10 +174,8 @@ async function make(
     // If this fails, the server compiles when it is first started.
     await run(own, ['-I', '-m', 'tinycopilot', 'compile'], log, token).catch(error => log.warn(`install: ${error.message}`));
     log.info(`installed into ${environment}`);
-    return true;
   } catch (error) {
     if (isNew) rmSync(environment, { recursive: true, force: true });
-    if (token.isCancellationRequested) return false;
     throw error;
   }
 }
@@ -203,8 +199,10 @@ function run(
   program: string, args: string[], log: LogOutputChannel, token: CancellationToken, onLine: (line: string) => void = () => undefined,
 ): Promise<void> {
   log.info(`install: ${program} ${args.join(' ')}`);
+  const proxy = workspace.getConfiguration('http').get<string>('proxy');
+  const env = { ...proxy && { HTTP_PROXY: proxy, HTTPS_PROXY: proxy }, ...process.env };  // not an argument, which would be logged
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(program, args, { cwd: dirname(program), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child: ChildProcess = spawn(program, args, { cwd: dirname(program), env, stdio: ['ignore', 'pipe', 'pipe'] });
     const stopping = token.onCancellationRequested(() => child.kill());
     const last: string[] = [];
     for (const stream of [child.stdout, child.stderr]) {
@@ -220,6 +218,8 @@ function run(
       stopping.dispose();
       if (code === 0) return resolve();
       const why = last.filter(line => /error/i.test(line)).at(-1) ?? last.at(-1) ?? '';
+      const isOffline = /No matching distribution/.test(why) && last.some(line => line.includes('connection broken'));
+      if (isOffline) return reject(new Error('pip could not connect to the package index. Check the network, and the http.proxy setting if you need a proxy.'));
       reject(new Error(`${why.replace(/^error: */i, '').slice(0, 300) || `${program} exited with code ${code}`}`));
     });
     if (token.isCancellationRequested) child.kill();

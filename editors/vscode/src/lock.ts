@@ -5,8 +5,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 export async function locked<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
   if (existsSync(file)) {
     const pid = Number(readFileSync(file, 'utf8'));
-    if (pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);
-    rmSync(file, { force: true });  // that process has ended
+    if (pid > 0 && pid !== process.pid && runs(pid)) throw new Error(`another window is already installing (process ${pid}; if not, delete ${file}).`);
+    rmSync(file, { force: true });  // that process has ended, or the disk was full when it wrote the file
   }
   writeFileSync(file, String(process.pid), { flag: 'wx' });
   try {

@@ -1,5 +1,5 @@
 // The menu of the status bar item.
-import { type QuickPickItem, QuickPickItemKind, window } from 'vscode';
+import { commands, type QuickPickItem, QuickPickItemKind, window } from 'vscode';
 import type { Action } from './actions';
 
 /** Shows the available actions, and runs the chosen one. */
@@ -12,5 +12,5 @@ export async function showMenu(actions: Action[], title: string): Promise<void> 
     items.push({ label: action.label(), action });
   }
   const choice = await window.showQuickPick(items, { title });
-  await choice?.action?.run();
+  if (choice?.action) await commands.executeCommand(choice.action.command);
 }

@@ -8,6 +8,8 @@ local function say(message, level) vim.notify(NAME .. ': ' .. message, level) en
 
 local function complain(message) say(message, vim.log.levels.ERROR) end
 
+local NOT_RUNNING = 'the server is not running: open a code file, or use :TinyCopilot restart'
+
 --- Returns the client of the current buffer, or else of the last used one; reports an error if none is running.
 local function find_client()
   local client, last_s = state.clients(0)[1], -1
@@ -15,7 +17,7 @@ local function find_client()
     local other = state.clients(info.bufnr)[1]
     if other and info.lastused >= last_s then client, last_s = other, info.lastused end
   end
-  if not client then complain 'the server is not running: it starts when you open a file in a language of `languages`' end
+  if not client then complain(NOT_RUNNING) end
   return client
 end
 
@@ -23,7 +25,7 @@ end
 --- file, the working folder); reports an error if there is none. For commands that must not affect another project.
 local function find_client_here()
   local client, file = state.clients(0)[1], vim.api.nvim_buf_get_name(0)
-  if client then return client end
+  if client or #state.clients() == 0 then return client or complain(NOT_RUNNING) end
   local place = vim.bo.buftype == '' and file ~= '' and file or vim.fn.getcwd()
   local around = vim.tbl_filter(function(each)
     return each.root_dir ~= nil and vim.fs.relpath(each.root_dir, place) ~= nil
@@ -45,17 +47,23 @@ local function say_status(status)
   say(status.state .. ((status.message or '') == '' and '' or ': ' .. status.message))
 end
 
+--- Returns a message about a buffer whose file type is not in `languages`.
+local function language_is_off()
+  local filetype = vim.bo.filetype
+  if filetype == '' then return 'this buffer has no file type' end
+  return ('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype)
+end
+
 function commands.status()
   local message, now = require(NAME).cut, state.here()
   local is_status = now and now.message ~= '' and message and message:find(now.message, 1, true)
   if message and not is_status then vim.notify(message) end
   require(NAME).cut = nil
   if not now then
-    local filetype = vim.bo.filetype
-    local is_unnamed = filetype ~= '' and vim.api.nvim_buf_get_name(0) == ''
-    local more = is_unnamed and ': save it first (only one buffer without a name is attached)' or ''
-    if filetype == '' or state.has_language(0) then return say('not attached to this buffer' .. more) end
-    return say(('off in %s: turn it on with :TinyCopilot toggle filetype'):format(filetype))
+    if not state.has_language(0) then return say(language_is_off()) end
+    if #state.started() == 0 then return say(NOT_RUNNING) end
+    local is_unnamed = vim.api.nvim_buf_get_name(0) == ''
+    return say('not attached to this buffer' .. (is_unnamed and ': save it first (only one buffer without a name is attached)' or ''))
   end
   local percentage = now.percentage and (' %d%%'):format(now.percentage) or ''
   say_status { state = now.state .. percentage, message = now.message }
@@ -118,13 +126,14 @@ local toggles = {}
 function toggles.all() set_paused(not state.is_paused) end
 
 function toggles.buffer()
+  if not state.has_language(0) then return complain(language_is_off()) end
   say(state.toggle_buffer() and 'on in this buffer' or 'off in this buffer')
   refresh { vim.api.nvim_get_current_buf() }
 end
 
 function toggles.filetype()
   local filetype = vim.bo.filetype
-  if filetype == '' then return complain 'toggle: this buffer has no file type' end
+  if filetype == '' then return complain(language_is_off()) end
   if not state.has_language(0) then -- the setting excludes it: change the setting in this Neovim
     local function is_other(word) return word ~= '-' .. filetype end
     local languages = vim.tbl_filter(is_other, require(NAME).options.settings.languages)
@@ -201,9 +210,12 @@ function commands.eval(words)
     if not client then return end
     folder = client.root_dir or vim.fn.getcwd()
   end
-  local server = vim.fn.resolve(vim.fn.exepath(require(NAME).options.cmd[1]))
-  local program = vim.fs.joinpath(vim.fs.dirname(server), NAME)
-  if vim.fn.executable(program) == 0 then return complain('eval: no program `tinycopilot` next to ' .. server) end
+  local server = vim.fn.exepath(require(NAME).options.cmd[1])
+  if server == '' then return complain(('eval: program `%s` not found'):format(require(NAME).options.cmd[1])) end
+  local function beside(path) return vim.fs.joinpath(vim.fs.dirname(path), NAME) end
+  local programs = { beside(server), beside(vim.fn.resolve(server)) } -- either may be a link to the other's folder
+  local program = vim.iter(programs):find(function(path) return vim.fn.executable(path) == 1 end)
+  if not program then return complain('eval: no program `tinycopilot` next to ' .. server) end
   local extension = state.has_language(0) and vim.fn.expand '%:e' or ''
   local command = { program, 'eval', folder }
   if extension ~= '' then vim.list_extend(command, { '--ext', extension }) end
@@ -310,7 +322,7 @@ function commands.restart()
     if vim.wait(1000, have_exited, 20) then break end
   end
   require(NAME).forget_reported()
-  vim.lsp.enable(NAME) -- starts it for open buffers
+  require(NAME).start()
 end
 
 local function with_prefix(prefix, names)

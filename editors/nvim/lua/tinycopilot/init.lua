@@ -50,6 +50,7 @@ function M.state() return M.options and state.here() end
 --- Returns when suggestions are shown as ghost text, if not automatically; '' otherwise.
 function M.when()
   local inline, key = M.options.settings.inline, M.options.keymaps.suggest
+  if not lsp.inline_completion.is_enabled { bufnr = 0 } then return 'no ghost text (vim.lsp.inline_completion is off)' end
   if inline == 'onDemand' then return key and ('%s shows a suggestion'):format(key) or 'on demand' end
   return inline == false and 'no ghost text (`inline` setting)' or ''
 end
@@ -189,6 +190,26 @@ local function attach(event)
   state.ask_why_silent(client, event.buf)
 end
 
+--- Returns the server's program; nil if the user has set `cmd` to a function with vim.lsp.config.
+local function find_program()
+  local cmd = lsp.config[NAME].cmd
+  return type(cmd) == 'table' and cmd[1] or nil
+end
+
+--- Reports a missing program, which Neovim does not report.
+local function check_program()
+  local program = find_program()
+  if not program or vim.fn.executable(program) == 1 then return end
+  local missing = 'program `%s` not found: install it, or set `cmd` to a list of its full path and arguments (:help tinycopilot)'
+  tell(missing:format(program), vim.log.levels.ERROR)
+end
+
+--- Starts servers for open buffers.
+function M.start()
+  check_program()
+  lsp.enable(NAME)
+end
+
 local exits_s = {} -- times of unexpected exits
 local MAX_RESTARTS, WITHIN_S = 3, 180
 
@@ -197,7 +218,7 @@ local function restart_after_crash(code, signal, id)
   local is_unexpected, had_started = state.forget(id)
   local is_enabled = not lsp.is_enabled or lsp.is_enabled(NAME) -- Neovim 0.11 lacks this function
   if not is_unexpected or not is_enabled or vim.v.exiting ~= vim.NIL then return end
-  if signal == 15 then return end -- SIGTERM: Neovim has stopped it
+  if signal == 15 or code == 128 + 15 then return end -- SIGTERM: Neovim has stopped it
   if not had_started then
     return tell('the server exits at startup: see :TinyCopilot log', vim.log.levels.ERROR)
   end
@@ -210,15 +231,14 @@ local function restart_after_crash(code, signal, id)
     return tell(often:format(#exits_s, WITHIN_S / 60), vim.log.levels.ERROR)
   end
   vim.defer_fn(function()
-    if vim.v.exiting == vim.NIL then lsp.enable(NAME) end -- for open buffers
+    if vim.v.exiting == vim.NIL then M.start() end
   end, 500)
 end
 
 --- Reports a program that is not a language server. (Neovim disconnects from it, and shows its own message.)
 local function on_error(code)
   if code ~= lsp.rpc.client_errors.INVALID_SERVER_MESSAGE then return end
-  local program = M.options.cmd[1]
-  tell(('`%s` is not a language server: fix `cmd` (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
+  tell(('`%s` is not a language server: fix `cmd` (:help tinycopilot)'):format(find_program() or 'cmd'), vim.log.levels.ERROR)
 end
 
 M.patience_ms = 20000 -- time limit for the first response of a server
@@ -231,15 +251,8 @@ local function check_response(_, config)
     end
     if not vim.iter(state.started()):any(waits) then return end
     local silent = '`%s` does not respond: is `cmd` a language server? (:help tinycopilot)'
-    tell(silent:format(config.cmd[1]), vim.log.levels.ERROR)
+    tell(silent:format(find_program() or 'cmd'), vim.log.levels.ERROR)
   end, M.patience_ms)
-end
-
---- Reports a missing program, which Neovim does not report.
-local function check_program()
-  local program = M.options.cmd[1]
-  if vim.fn.executable(program) == 1 then return end
-  tell(('program `%s` not found: install it, or set `cmd` to its full path (:help tinycopilot)'):format(program), vim.log.levels.ERROR)
 end
 
 --- Starts servers for buffers of the enabled file types, and detaches all others.

@@ -87,7 +87,7 @@ local written = [[
 
 --- Whether the `languages` setting enables this file type. If several entries match it, the last one wins.
 function M.has_language(languages, filetype)
-  local is_on, is_written = false, (' ' .. written:gsub('%s+', ' ')):find(' ' .. filetype .. ' ', 1, true) ~= nil
+  local is_on, is_written = false, written:gsub('%s+', ' '):find(' ' .. filetype .. ' ', 1, true) ~= nil
   for _, word in ipairs(languages) do
     if word == '*' or word == filetype or (word == 'default' and is_written) then is_on = true end
     if word == '-' .. filetype then is_on = false end
@@ -191,7 +191,11 @@ function validators.cmd(cmd, complain)
   if not is_string_list(words) or (words[1] or '') == '' then
     return complain(must_be('a command and its arguments', 'cmd', cmd))
   end
-  return { vim.fs.normalize(words[1]), unpack(words, 2) } -- ~ becomes the home folder
+  local program = vim.fs.normalize(words[1]) -- ~ becomes the home folder
+  if words[1]:find '[/\\]' and vim.fn.isabsolutepath(program) == 0 then
+    return complain(must_be('a program on the PATH or a full path', 'cmd', words[1]))
+  end
+  return { program, unpack(words, 2) }
 end
 
 function validators.settings(settings, complain)
