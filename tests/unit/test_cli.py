@@ -126,7 +126,7 @@ def test_too_little_text_is_reported_before_training(in_folder: Path, capsys, mo
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
-    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model_path m.pth"
+    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model-path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough for fine-tuning
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
@@ -139,7 +139,7 @@ def test_minimum_corpus_size_depends_on_size_and_adapt() -> None:
     assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
     assert "--corpus stdlib" in setup.corpus_size_warning(shape.n_parameters - 1, shape, asked, None)
     warning = setup.corpus_size_warning(shape.n_parameters - 1, shape, asked | {"ext": [".rs", ".c"]}, "m.pth")
-    assert warning.endswith("--corpus stdlib --ext .rs .c --model_path m.pth")
+    assert warning.endswith("--corpus stdlib --ext .rs .c --model-path m.pth")
     asked["init"] = "m.pth"
     assert setup.corpus_size_warning(20_000, shape, asked, None) == ""
     assert setup.corpus_size_warning(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
