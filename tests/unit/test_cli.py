@@ -301,6 +301,8 @@ def test_loop_of_links_is_one_line(words: list[str], in_folder: Path, capsys) ->
             ["train", "--tensorboard", ""],
             ["eval", ".", "--list", ""],
         ),
+        ["train", "--epoch-count", "1"],
+        ["eval", ".", "--max_chars", "0"],
         [],
     ],
 )
@@ -308,7 +310,11 @@ def test_invalid_flags_are_refused_by_the_parser(words: list[str], capsys) -> No
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    program = " ".join(["tinycopilot", *words[:1]])
+    assert line.startswith(f"{program}: ")
+    assert line.endswith(f"; see `{program} --help`")
+    assert "_" not in line
 
 
 @pytest.mark.parametrize(
@@ -327,6 +333,14 @@ def test_not_a_number_is_reported_with_the_valid_range(words: list[str], capsys)
         main(words)
     *_, line = capsys.readouterr().err.splitlines()
     assert re.search(r"must be an? (integer|number|port)", line)
+
+
+def test_corpus_without_its_flag_is_explained(capsys) -> None:
+    """`adapt` and `eval` take folders without a flag."""
+    with pytest.raises(SystemExit):
+        main(["train", "code/"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert "unrecognized arguments: code/ (name what to train on after --corpus)" in line
 
 
 def test_unencodable_output_is_replaced(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +450,9 @@ def test_usage_names_the_program_that_was_started(run, words: list[str], program
     with pytest.raises(SystemExit):
         run(words)
     assert capsys.readouterr().out.startswith(f"usage: {program} [")
+    with pytest.raises(SystemExit):
+        run([*words[:-1], "--port", "1"])
+    assert capsys.readouterr().err == f"{program}: unrecognized arguments: --port 1; see `{program} --help`\n"
 
 
 @pytest.mark.parametrize("n_chars", ["100", "0"])
