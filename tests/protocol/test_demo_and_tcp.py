@@ -11,7 +11,7 @@ from lsprotocol import types
 from pytest_lsp import make_test_lsp_client
 
 from tinycopilot.cli import main
-from tinycopilot.paths import ModelPaths
+from tinycopilot.paths import ModelPaths, statistics_path
 
 
 def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,7 @@ def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys
     assert "VS Code" in out
     assert "Neovim" in out
     assert re.search(r"tinycopilot play\n", out)
+    assert not statistics_path().exists()
 
 
 async def test_tcp_on_loopback(saved: ModelPaths, python: Sequence[str]) -> None:
