@@ -89,6 +89,9 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
         if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
+            print("tinycopilot: the current folder no longer exists; change to another one", file=sys.stderr)
+            return 2
         print(f"tinycopilot: {error.filename or 'system error'}: {error.strerror or error}", file=sys.stderr)
         return 2
 

@@ -416,6 +416,14 @@ def test_ctrl_c_in_compiled_code_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     assert said.getvalue() == "\ntinycopilot: stopped\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not delete a working folder")
+@pytest.mark.parametrize("words", [["eval", "."], ["explain", "x", "--workspace", "."]])
+def test_deleted_working_folder_is_reported(words: list[str], in_folder: Path, capsys) -> None:
+    in_folder.rmdir()
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith("tinycopilot: the current folder no longer exists; change to another one\n")
+
+
 def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise SystemError("bad internal call")
