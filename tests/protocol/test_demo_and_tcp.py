@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from lsp_editor import Editor
@@ -13,6 +14,8 @@ from pytest_lsp import make_test_lsp_client
 from tinycopilot.cli import main
 from tinycopilot.paths import ModelPaths, statistics_path
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--model_path", str(pair.model)]) == 0
@@ -20,7 +23,7 @@ def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys
     assert re.search(r"\d+ characters with \d+ keys", out)
     assert "ms (p50)" in out
     assert "VS Code" in out
-    assert "Neovim" in out
+    assert f'vim.opt.rtp:prepend("{ROOT.as_posix()}/editors/nvim")' in out
     assert re.search(r"tinycopilot play\n", out)
     assert not statistics_path().exists()
 
