@@ -209,10 +209,11 @@ def new_run(
 def summary(run: Run, device: torch.device) -> str:
     """Return one line: corpus, parameters, device, epochs and steps."""
     corpus, schedule = run.corpus, run.schedule
+    epochs = schedule.n_chars / len(corpus.train)
     return (
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{run.shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
-        f"{'about ' * bool(schedule.reestimate_after)}{schedule.n_chars / len(corpus.train):.1f} epochs "
+        f"{'about ' * bool(schedule.reestimate_after)}{epochs:{'.1f' if epochs >= 1 else '.1g'}} epochs "
         f"in {schedule.n_steps:,} steps"
     )
 
