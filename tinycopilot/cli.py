@@ -8,12 +8,13 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from unicodedata import category
 
 from tinycopilot import UserError, __version__
@@ -56,7 +57,13 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
     if sys.stderr is None:  # closed before the program started; `print` would write to standard output instead
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (light imports; open until the end)
     words = _convert_old_flags(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(server_program).parse_args(words)
+    parser = _parser(server_program)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.prog = arguments.program
+        is_corpus = parser.prog == "tinycopilot train" and not unknown[0].startswith("-")
+        use = " (name what to train on after --corpus)" if is_corpus else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{use}")
     arguments.words = words
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
@@ -85,6 +92,9 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         if _is_library_missing():
+            return 2
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
+            print("tinycopilot: the current folder no longer exists; change to another one", file=sys.stderr)
             return 2
         print(f"tinycopilot: {error.filename or 'system error'}: {error.strerror or error}", file=sys.stderr)
         return 2
@@ -152,8 +162,16 @@ SIZE_HELP = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports an error in one line, without the usage, which has up to twenty."""
+
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(r"^(argument --[\w-]+)/--\w+", r"\1", message)  # one of the two spellings
+        self.exit(2, f"{self.prog}: {_printable(message)}; see `{self.prog} --help`\n")
+
+
 def _parser(server_program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="tinycopilot",
         description="Private code completion that you can train yourself.",
         epilog=EXAMPLES,
@@ -300,6 +318,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     )
     serve = _command(commands, "serve", _serve, "run the language server, or an HTTP endpoint", about)
     serve.prog = server_program
+    serve.set_defaults(program=server_program)
     how = serve.add_mutually_exclusive_group()
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on 127.0.0.1, on this port")
@@ -339,7 +358,7 @@ def _command(
     description: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=brief, description=description)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, program=parser.prog)
     return parser
 
 
@@ -410,7 +429,7 @@ def _answer(text: str) -> None:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the flags and values by name: the parameters of a command's function."""
-    not_options = ("run", "words", "end_with_stdin")
+    not_options = ("run", "program", "words", "end_with_stdin")
     return {name: value for name, value in vars(arguments).items() if name not in not_options}
 
 

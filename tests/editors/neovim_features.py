@@ -318,7 +318,9 @@ def why(user: User) -> None:
     user.press("Escape")
     user.editor.nvim.command("TinyCopilot why")
     wait_for("the page", 60, lambda: user.editor.lua("return _G.opened"))
-    page = Path(user.editor.lua("return _G.opened")).read_text("utf-8")
+    path = user.editor.lua("return _G.opened")
+    assert_equal("last message", f"tinycopilot: page: {path}", user.editor.output("messages").splitlines()[-1])
+    page = Path(path).read_text("utf-8")
     if "How this suggestion was made" not in page or "read_omega" not in page.replace('", "', ""):
         raise AssertionError(f"unexpected page: {page[:200]!r}")
 
@@ -663,7 +665,7 @@ def complete_training_run(user: User) -> None:
     user.editor.wait_until_ready()
     user.editor.set_watchdog(400)  # enough on a busy machine; usually, it takes about 20 s
     user.editor.lua(
-        "vim.cmd('messages clear') _G.percentages = {} "
+        "vim.cmd('messages clear') require('tinycopilot').cut, _G.percentages = nil, {} "
         "vim.api.nvim_create_autocmd('User', { pattern = 'TinyCopilotStatus', callback ="
         " function(event) table.insert(_G.percentages, event.data.percentage) end })"
     )

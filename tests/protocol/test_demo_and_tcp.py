@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from lsp_editor import Editor
@@ -11,7 +12,9 @@ from lsprotocol import types
 from pytest_lsp import make_test_lsp_client
 
 from tinycopilot.cli import main
-from tinycopilot.paths import ModelPaths
+from tinycopilot.paths import ModelPaths, statistics_path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,8 +23,9 @@ def test_demo_types_a_program_and_prints_how_to_connect(pair: ModelPaths, capsys
     assert re.search(r"\d+ characters with \d+ keys", out)
     assert "ms (p50)" in out
     assert "VS Code" in out
-    assert "Neovim" in out
+    assert f'vim.opt.rtp:prepend("{ROOT.as_posix()}/editors/nvim")' in out
     assert re.search(r"tinycopilot play\n", out)
+    assert not statistics_path().exists()
 
 
 async def test_tcp_on_loopback(saved: ModelPaths, python: Sequence[str]) -> None:

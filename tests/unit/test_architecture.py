@@ -55,7 +55,7 @@ def test_example_runs(example: str, tmp_path: Path, request: pytest.FixtureReque
     """As they are; the network that is trained is small."""
     trains = "train(" in example
     python = request.getfixturevalue("training_python" if trains else "python")
-    (tmp_path / "util.py").write_text("def read_days(path):\n    return path.read_text()\n" * 60)
+    (tmp_path / "corpus.txt").write_text("def read_days(path):\n    return path.read_text()\n" * 60)
     run = subprocess.run(
         [*python, "-c", trains * SMALL + example],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,

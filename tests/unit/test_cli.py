@@ -126,7 +126,7 @@ def test_too_little_text_is_reported_before_training(in_folder: Path, capsys, mo
     lines = capsys.readouterr().err.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("too little text: "))
     assert at < next(i for i, line in enumerate(lines) if "characters to learn from" in line)
-    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model_path m.pth"
+    command = f"tinycopilot train --init {bundled_model().model} --corpus {in_folder} --model-path m.pth"
     assert lines[at].endswith(f"Fine-tune that one instead: {command}")
     (in_folder / "code.py").write_text(SOURCE * 8)  # enough for fine-tuning
     assert main(["train", "--corpus", ".", "--epochs", "0.1", "--device", "cpu", "--model_path", "m.pth"]) == 0
@@ -139,7 +139,7 @@ def test_minimum_corpus_size_depends_on_size_and_adapt() -> None:
     assert setup.corpus_size_warning(shape.n_parameters, shape, asked, None) == ""
     assert "--corpus stdlib" in setup.corpus_size_warning(shape.n_parameters - 1, shape, asked, None)
     warning = setup.corpus_size_warning(shape.n_parameters - 1, shape, asked | {"ext": [".rs", ".c"]}, "m.pth")
-    assert warning.endswith("--corpus stdlib --ext .rs .c --model_path m.pth")
+    assert warning.endswith("--corpus stdlib --ext .rs .c --model-path m.pth")
     asked["init"] = "m.pth"
     assert setup.corpus_size_warning(20_000, shape, asked, None) == ""
     assert setup.corpus_size_warning(19_999, shape, asked, None).startswith("too little text: from 19,999 characters")
@@ -316,6 +316,8 @@ def test_loop_of_links_is_one_line(words: list[str], in_folder: Path, capsys) ->
             ["train", "--tensorboard", ""],
             ["eval", ".", "--list", ""],
         ),
+        ["train", "--epoch-count", "1"],
+        ["eval", ".", "--max_chars", "0"],
         [],
     ],
 )
@@ -323,7 +325,11 @@ def test_invalid_flags_are_refused_by_the_parser(words: list[str], capsys) -> No
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    program = " ".join(["tinycopilot", *words[:1]])
+    assert line.startswith(f"{program}: ")
+    assert line.endswith(f"; see `{program} --help`")
+    assert "_" not in line
 
 
 @pytest.mark.parametrize(
@@ -342,6 +348,14 @@ def test_not_a_number_is_reported_with_the_valid_range(words: list[str], capsys)
         main(words)
     *_, line = capsys.readouterr().err.splitlines()
     assert re.search(r"must be an? (integer|number|port)", line)
+
+
+def test_corpus_without_its_flag_is_explained(capsys) -> None:
+    """`adapt` and `eval` take folders without a flag."""
+    with pytest.raises(SystemExit):
+        main(["train", "code/"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert "unrecognized arguments: code/ (name what to train on after --corpus)" in line
 
 
 def test_unencodable_output_is_replaced(in_folder: Path, pair: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,6 +431,14 @@ def test_ctrl_c_in_compiled_code_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     assert said.getvalue() == "\ntinycopilot: stopped\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not delete a working folder")
+@pytest.mark.parametrize("words", [["eval", "."], ["explain", "x", "--workspace", "."]])
+def test_deleted_working_folder_is_reported(words: list[str], in_folder: Path, capsys) -> None:
+    in_folder.rmdir()
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith("tinycopilot: the current folder no longer exists; change to another one\n")
+
+
 def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise SystemError("bad internal call")
@@ -451,6 +473,9 @@ def test_usage_names_the_program_that_was_started(run, words: list[str], program
     with pytest.raises(SystemExit):
         run(words)
     assert capsys.readouterr().out.startswith(f"usage: {program} [")
+    with pytest.raises(SystemExit):
+        run([*words[:-1], "--port", "1"])
+    assert capsys.readouterr().err == f"{program}: unrecognized arguments: --port 1; see `{program} --help`\n"
 
 
 @pytest.mark.parametrize("n_chars", ["100", "0"])

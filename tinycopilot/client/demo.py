@@ -50,13 +50,13 @@ if __name__ == "__main__":
 CONNECT = """\
 Try it in this terminal: {program} play
 Set up your editor. The server is {server}
-  VS Code   cd editors/vscode && npm ci && npm run package; then "Extensions: Install from VSIX..." (tinycopilot.vsix).
-            The extension finds the server in the clone that it was built in.
-  Neovim    vim.opt.rtp:prepend("editors/nvim")   (as a full path; 0.12: ghost text, 0.11: popup)
+  VS Code   cd {vscode} && npm ci && npm run package
+            Then "Extensions: Install from VSIX..." (tinycopilot.vsix). It finds the server in its clone.
+  Neovim    vim.opt.rtp:prepend("{nvim}")   (0.12: ghost text, 0.11: popup)
             require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
 Measure how many keystrokes it would have saved in your project (add --ext for languages other than Python):
   {program} eval PATH/TO/YOUR/PROJECT
-Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --epochs 3"""
+Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --minutes 10"""
 
 
 async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
@@ -103,5 +103,8 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     )
     asyncio.run(_session(console, model_path, tokenizer_path))
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
-    console.print(CONNECT.format(program=in_command(str(program)), server=server), markup=False)
+    editors = Path(__file__).parents[2] / "editors"
+    where = editors.as_posix() if editors.is_dir() else "PATH/TO/THE/CLONE/editors"
+    plugins = {"vscode": in_command(f"{where}/vscode"), "nvim": f"{where}/nvim"}
+    console.print(CONNECT.format(program=in_command(str(program)), server=server, **plugins), markup=False)
     return 0

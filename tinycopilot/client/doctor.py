@@ -218,7 +218,7 @@ def check_model(
     in_paras = Path("paras", MODEL_NAME)
     if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
         text = "paras/ in this folder contains a model, which is used only if you specify it"
-        yield Finding("which", text, Level.NOTE, f"to use it: --model_path {in_paras}, or the modelPath setting")
+        yield Finding("which", text, Level.NOTE, f"to use it: --model-path {in_paras}, or the modelPath setting")
     engine_facts |= ask_engine(paths)
     model = engine_facts.get("model", {})
     if problem := model.get("problem"):

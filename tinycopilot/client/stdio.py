@@ -92,7 +92,8 @@ async def running_server(model_path: str | None, tokenizer_path: str | None) -> 
     Raises UserError, one line, if it has no model, does not start, or exits before the block ends.
     """
     client = LanguageClient("tinycopilot", __version__)
-    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path}  # null means not set
+    # Null means not set. What a simulated user types isn't counted in the user's statistics.
+    options = {"modelPath": model_path, "tokenizerPath": tokenizer_path, "statistics": False}
     state: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def on_status(params: Any) -> None:  # (pygls would take `object` for the client's own type)

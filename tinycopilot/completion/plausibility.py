@@ -84,6 +84,8 @@ class Plausibility:
     def _imports_again(self, begun: str, line: str, following: str) -> bool:
         """Whether `line`, which the user has `begun`, imports a module or a name again, or from an imported name.
 
+        Also if it has a second `import`.
+
         Not `from`, if the file has several lines for one module: some styles have a line for each name.
         """
         found, own = _IMPORT.match(line), _IMPORT.match(begun)
@@ -91,7 +93,11 @@ class Plausibility:
             return False
         if found.end() == len(line) and (_WORD.match(following) or following[:1] == "."):
             return False  # a longer name
-        if (_names(found) - (_names(own) if own else set())) & self._imported:
+        if "import" in _WORD.findall(found[3] or ""):
+            return True  # `from a import b import`
+        listed = [part.strip(" (") for part in (found[3] or "").split(",")]
+        is_listed_twice = len(set(listed)) < len(listed)
+        if is_listed_twice or (_names(found) - (_names(own) if own else set())) & self._imported:
             return not line.endswith(" as") and following[:3] != " as"
         if own is not None and own[2] == found[2]:
             return False  # the user has typed the module

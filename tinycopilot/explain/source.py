@@ -1,5 +1,6 @@
 """Source: the text and cursor to explain, from TEXT or FILE:LINE:COLUMN, and the workspace around it."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ def read_target(target: str | None, workspace: str | None) -> Source:
     The default workspace of a file is its folder; a text has none.
     """
     folder = folder_to_index(workspace)
+    if target and os.path.isfile(file := re.sub(r":\d{0,18}$", "", target)):  # noqa: PTH113 (False for any other text)
+        raise UserError(f"{file}: add the cursor's position, as in {file}:1:1 (line and column, counted from 1)")
     place = PLACE.fullmatch(target) if target is not None else None
     if place is None or not _is_file_name(place[1]):
         return Source(EXAMPLE if target is None else target, "", Project(folder=folder))

@@ -68,9 +68,9 @@ def resume_command(paths: ModelPaths, flags: Sequence[str] = ()) -> str:
     """Return the command that resumes an interrupted run, with the `flags` that a run does not store."""
     words = ["tinycopilot", "train", "--resume"]
     if paths != model_to_save():
-        words += ["--model_path", str(paths.model)]
+        words += ["--model-path", str(paths.model)]
         if paths != model_to_save(str(paths.model)):
-            words += ["--tokenizer_path", str(paths.tokenizer)]
+            words += ["--tokenizer-path", str(paths.tokenizer)]
     return shlex.join([*words, *flags])
 
 
@@ -93,7 +93,7 @@ def discard_command(folder: Path) -> str:
 def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None]:
     """Create and lock `folder`; delete it afterwards if it has no checkpoint. Raises UserError if it is locked.
 
-    `has_a_choice`: whether the error should suggest another --model_path.
+    `has_a_choice`: whether the error should suggest another --model-path.
     """
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
@@ -101,10 +101,10 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
         lock = FileLock(folder / "lock", timeout=0)
         lock.acquire()
     except Timeout:
-        otherwise = ", or use another --model_path" if has_a_choice else ""
+        otherwise = ", or use another --model-path" if has_a_choice else ""
         raise UserError(f"{folder}: another run is active here; wait for it{otherwise}") from None
     except OSError as error:
-        otherwise = "use another --model_path" if has_a_choice else "free some space, or make it writable"
+        otherwise = "use another --model-path" if has_a_choice else "free some space, or make it writable"
         raise UserError(f"{folder}: cannot store the run there ({error.strerror}); {otherwise}") from None
     try:
         yield

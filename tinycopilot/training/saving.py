@@ -25,13 +25,13 @@ def check_writable(paths: ModelPaths) -> None:
                 pass
         except OSError as error:
             problem = f"{path}: cannot save a model there ({error.strerror})"
-            raise UserError(f"{problem}; use another --model_path") from None
+            raise UserError(f"{problem}; use another --model-path") from None
 
 
 def check_replaceable(paths: ModelPaths) -> None:
     """Raise UserError if a path that the user gave is an existing file that is not a model; called before training.
 
-    `--model_path notes.txt` is a mistake. An empty file may be replaced.
+    `--model-path notes.txt` is a mistake. An empty file may be replaced.
     """
     if paths == user_model():
         return

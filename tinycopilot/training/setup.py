@@ -209,10 +209,11 @@ def new_run(
 def summary(run: Run, device: torch.device) -> str:
     """Return one line: corpus, parameters, device, epochs and steps."""
     corpus, schedule = run.corpus, run.schedule
+    epochs = schedule.n_chars / len(corpus.train)
     return (
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(corpus.held_out):,} held out; "
         f"{run.shape.n_parameters / 1e6:.1f} M parameters on {device_label(device)}; "
-        f"{'about ' * bool(schedule.reestimate_after)}{schedule.n_chars / len(corpus.train):.1f} epochs "
+        f"{'about ' * bool(schedule.reestimate_after)}{epochs:{'.1f' if epochs >= 1 else '.1g'}} epochs "
         f"in {schedule.n_steps:,} steps"
     )
 
@@ -233,7 +234,7 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
         return ""
     ext = ["--ext", *flags["ext"]] if flags["ext"] != DEFAULTS["ext"] else []
     words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *flags["corpus"], *ext]
-    words += ["--model_path", model_path] if model_path else []
+    words += ["--model-path", model_path] if model_path else []
     folders = [name for name in flags["corpus"] if os.path.isdir(name)]  # noqa: PTH112
     alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders, *ext])}" if folders else ""
     return (
@@ -273,7 +274,7 @@ def _prepare(flags: dict[str, Any], folder: Path, exclude: Collection[Path]) -> 
         return prepare_corpus(flags["corpus"], folder, flags["ext"], exclude)
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot copy the corpus there ({error.strerror}); free some space, or use another --model_path"
+            f"{folder}: cannot copy the corpus there ({error.strerror}); free some space, or use another --model-path"
         ) from None
 
 

@@ -18,7 +18,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
     """
     folder = run_folder(model_to_save(model_path, tokenizer_path))
     if not can_resume(folder):
-        raise UserError(f"{folder}: no unfinished run here; give the --model_path of one")
+        raise UserError(f"{folder}: no unfinished run here; give the --model-path of one")
     paths = model_to_save(file)
     check_replaceable(paths)
     run, snapshot = load_run(folder)

@@ -6,7 +6,7 @@ from tinycopilot import UserError
 from tinycopilot.training.log import Evaluation, LogInterval
 from tinycopilot.training.observer import Observer
 
-INSTALL = 'pip install "tinycopilot[tensorboard]"'
+INSTALL = "pip install tensorboard"
 
 
 class TensorBoardObserver(Observer):

@@ -125,7 +125,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
     """The `train` command: set up or resume a run, train, compare, save. Returns the new model. Raises UserError."""
     device = choose_device(options.device)
     paths = model_to_save(options.model_path, options.tokenizer_path)
-    require_home(paths.model, "name the model's file with --model_path")
+    require_home(paths.model, "name the model's file with --model-path")
     folder = run_folder(paths)
     page = watch_page(options.watch, paths)
     with contextlib.ExitStack() as stack:

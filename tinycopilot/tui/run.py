@@ -32,7 +32,7 @@ def run_play(
     folder = folder_to_index(workspace)
     paths, origin = find_model(model_path, tokenizer_path, workspace=str(folder) if folder else None)
     if not paths.model.is_file():
-        raise UserError(f"{paths.model}: model file not found; use another --model_path")
+        raise UserError(f"{paths.model}: model file not found; use another --model-path")
     say(describe_model(paths, origin))  # visible again after the UI exits
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
     engine = EngineWorker(loader(paths, settings), Project.of(text_file.path if text_file else None, folder))

@@ -31,6 +31,12 @@ OUTSIDE = METHOD + "def total(shapes):\n    for shape in shapes:\n        "
         ("from queue import Queue\nfrom multiprocessing import ", "Queue", False),
         ("from queue import Queue\nfrom multiprocessing import ", "Queue as Many", True),
         ("from queue import Queue as Many\nfrom multiprocessing import ", "Queue", True),
+        ("from contextlib import c", "ontextlib import", False),
+        ("from contextlib import c", "ontextmanager", True),
+        ("from store import Inventory, I", "nventory", False),
+        ("from store import Inventory, I", "nventory as Stock", True),
+        ("from store import (Inventory, I", "tem, Inventory", False),
+        ("from store import imports, ", "important", True),
         # self
         (OUTSIDE, "self.x", False),
         (OUTSIDE + "s", "elf.x", False),

@@ -82,6 +82,7 @@ def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> Non
         (".env:1:1", "probably a secret file"),
         (".aws/config:1:1", "probably a secret file"),
         ("folder:1:1", "not a regular file"),
+        *((target, "a.py: add the cursor's position, as in a.py:1:1") for target in ("a.py", "a.py:2", "a.py:")),
     ],
 )
 def test_invalid_position_is_one_line(target: str, says: str, explain, in_folder: Path) -> None:

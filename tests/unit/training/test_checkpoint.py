@@ -106,7 +106,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(
     said = capsys.readouterr().err
     n_steps = max(0, n_batches // 20 * 20 - 20)  # to the end of the last complete interval
     assert f"the checkpoint is of step {n_steps};" in said
-    assert f"tinycopilot train --resume --model_path {stopped}" in said
+    assert f"tinycopilot train --resume --model-path {stopped}" in said
     assert not stopped.exists()
     corpus.write_text("changed = True\n")  # the run has its own copy
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))

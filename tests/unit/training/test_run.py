@@ -67,11 +67,12 @@ def test_other_language_and_skipped_files_are_reported(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_size_sets_the_shape(size: str, corpus: Path, tmp_path: Path) -> None:
+def test_size_sets_the_shape(size: str, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.pth"
     run_training(
-        TrainOptions(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.1, model_path=str(path), device="cpu")
+        TrainOptions(corpus=[str(corpus)], ext=["rs"], size=size, epochs=0.02, model_path=str(path), device="cpu")
     )
+    assert re.search(r" 0\.0[1-9]\d* epochs in ", capsys.readouterr().err)
     assert load_pair(path, tmp_path / "m.tokenizer.pth")[0].config.n_layers == list(SIZES).index(size) + 1
     assert learned(path)["size"] == size
 

@@ -23,7 +23,7 @@ def test_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     with pytest.raises(UserError) as caught:
         TensorBoardObserver(tmp_path / "events")
-    assert 'pip install "tinycopilot[tensorboard]"' in str(caught.value)
+    assert "install it: pip install tensorboard" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "events").exists()
 

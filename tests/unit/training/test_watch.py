@@ -280,7 +280,7 @@ def test_interrupted_run_continues_its_page_and_ends_like_an_unwatched_one(
     assert not page.exists()
     with stopped_after(60, KeyboardInterrupt):
         run_training(request("watched.pth", watch=""))
-    command = f"tinycopilot train --resume --model_path {tmp_path / 'watched.pth'} --device cpu --watch"
+    command = f"tinycopilot train --resume --model-path {tmp_path / 'watched.pth'} --device cpu --watch"
     assert f"Resume it with: {command}" in page.read_text("utf-8")
     assert steps_of(page)[0] == 0
     assert data_of(page)["is_running"] is False

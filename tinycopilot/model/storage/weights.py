@@ -53,7 +53,7 @@ def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_on
     if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
         raise ModelFileError(
             f"{path}: the tokenizer does not match this model; give both files from one training run "
-            "(--model_path and --tokenizer_path)"
+            "(--model-path and --tokenizer-path)"
         )
     return data
 

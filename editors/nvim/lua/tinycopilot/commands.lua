@@ -229,7 +229,7 @@ function commands.train(words)
   local client = find_client_here()
   if not client then return end
   ask(client, 'trainWorkspace', { { minutes = minutes } }, function(answer) -- the server reports problems itself
-    if answer.started then say(('training for %g minutes; :TinyCopilot cancel stops it'):format(minutes)) end
+    if answer.started then say(('training for %g min; :TinyCopilot cancel stops it'):format(minutes)) end
   end)
 end
 
@@ -248,6 +248,7 @@ function commands.why()
   if not client then return end
   ask(client, 'explain', nil, function(answer) -- without a page, the server reports the reason itself
     if (answer.path or '') == '' then return end
+    say('page: ' .. answer.path) -- vim.ui.open doesn't report that there is no browser, as over SSH
     local _, problem = vim.ui.open(answer.path)
     if problem then complain(('open %s in your browser: Neovim could not (%s)'):format(answer.path, problem)) end
   end)
