@@ -212,7 +212,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(train, "--tensorboard", type=_not_empty, metavar="FOLDER", help=about)
     about = (
         "write an HTML page that shows training progress while the run is active (default: next to the "
-        "model, under its name with .watch.html)"
+        "model, for example tiny_gpt.watch.html for tiny_gpt.pth)"
     )
     _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=about)
     _add_progress(train)

@@ -1,4 +1,4 @@
-"""A process's memory usage, from /proc; the current folder; usable cores; a pause in garbage collection."""
+"""A process's memory usage, from /proc; the current folder; usable cores; imports without garbage collection."""
 
 import contextlib
 import gc

@@ -103,17 +103,17 @@ def embeddings() -> Svg:
 
 
 def positions() -> Svg:
-    """Chapter 2: a score of two rotated vectors depends on their distance only."""
+    """Chapter 2: the dot product of two rotated vectors depends on their distance only."""
     rates = engine().network.weights().rates  # (D/2,)
     n = 65
     ones = np.ones((1, n, 2 * len(rates)), np.float32)
     rotated = rotate(ones, rates)[0]  # (n, D)
-    svg = Svg(640, 250, "Score of a vector with itself, rotated to positions at a distance from 0 to 64")
-    scores = rotated @ rotated[0] / ones.shape[-1]
+    svg = Svg(640, 250, "Dot product of two copies of a vector, divided by D, at positions 0 to 64 characters apart")
+    products = rotated @ rotated[0] / ones.shape[-1]
     plot = Plot(svg, (50, 30, 570, 170), (0, n - 1), (-0.5, 1))
     ticks = [(value, f"{value:g}") for value in (-0.5, 0, 0.5, 1)]
-    plot.axes([(i, str(i)) for i in range(0, n, 8)], ticks, "distance in characters", "score of the two copies")
-    plot.curve(enumerate(scores.tolist()), "a")
+    plot.axes([(i, str(i)) for i in range(0, n, 8)], ticks, "distance in characters", "dot product / D")
+    plot.curve(enumerate(products.tolist()), "a")
     return svg
 
 

@@ -114,8 +114,8 @@ class Settings:
     )  # fmt: skip
     model_path: str = _setting(
         "",
-        "Path to the model file. Empty: the model adapted to the workspace, else the one that you trained, else the "
-        "bundled one.",
+        "Path to the model file. Empty: the one next to `tokenizerPath` if that is set, else the model adapted to the "
+        "workspace, else the one that you trained, else the bundled one.",
     )
     tokenizer_path: str = _setting("", "Path to the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(

@@ -1,4 +1,4 @@
-"""The `clean` command: delete what tinycopilot has written on this machine, except for the installed package."""
+"""The `clean` command: delete what tinycopilot has written on this machine; models only with `--all`."""
 
 import os
 import shutil

@@ -20,7 +20,7 @@ def followers(text: str, context: str) -> Mapping[str, int]:
 
 
 def mixed(network: np.ndarray, ngrams: np.ndarray, network_weight: float, ngram_weight: float) -> np.ndarray:
-    """Return the mixture of two distributions, each with one probability above 0 for each character.
+    """Return the mixture of two distributions. Each array has one probability for each character; all are above 0.
 
     The logarithm of each result is the weighted sum of the two logarithms. Then divide the results by their sum.
     """

@@ -42,8 +42,8 @@ M.defaults = {
     inStrings = true,
     -- Has no effect; accepted for compatibility. Range: 1 to 64.
     threads = 1,
-    -- Path to the model file. Empty: the model adapted to the workspace, else the one that you trained, else the
-    -- bundled one.
+    -- Path to the model file. Empty: the one next to `tokenizerPath` if that is set, else the model adapted to the
+    -- workspace, else the one that you trained, else the bundled one.
     modelPath = '',
     -- Path to the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
