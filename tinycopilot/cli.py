@@ -263,7 +263,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     )
     _add(evaluate, "--list", dest="listing", type=_not_empty, metavar="FILE", help=about)
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
-    about = "maximum number of characters to replay (default: 20000)"
+    about = "maximum number of characters to replay, without --list (default: 20000)"
     _add(evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help=about)
     _add_eagerness(evaluate)
     about = "remove pieces from the middle of lines, and count how often they are suggested"
