@@ -1,4 +1,4 @@
-"""Muon: an optimizer for matrices that orthogonalizes the gradient's momentum."""
+"""Muon: an optimizer for matrices; it orthogonalizes the gradient's momentum."""
 
 from collections import defaultdict
 from collections.abc import Iterable
