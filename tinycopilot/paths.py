@@ -6,7 +6,9 @@ import itertools
 import os
 import shlex
 import shutil
+import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -46,6 +48,19 @@ class Origin(Enum):
     WORKSPACE = "adapted to this workspace"
     USER = "your own"
     SHIPPED = "ships with tinycopilot"
+
+
+def composed(name: str) -> str:
+    """Return a name in composed characters (NFC) on macOS, where it names the same file; elsewhere, unchanged.
+
+    A folder may list decomposed characters (NFD), but editors send composed ones, and git compares these.
+    """
+    return unicodedata.normalize("NFC", name) if sys.platform == "darwin" else name
+
+
+def comparable(path: str | Path) -> str:
+    """Return a path in the form in which paths are compared: `composed`, and in lower case on Windows."""
+    return composed(os.path.normcase(path))
 
 
 def bundled_path(name: str) -> Path:
@@ -120,8 +135,7 @@ def bundled_model() -> ModelPaths:
 
 def workspace_model(folder: str) -> ModelPaths:
     """Return the model adapted to the workspace `folder`."""
-    real = os.path.normcase(os.path.realpath(folder))
-    return _pair(user_data_folder() / "workspaces" / _digest(real))
+    return _pair(user_data_folder() / "workspaces" / _digest(comparable(os.path.realpath(folder))))
 
 
 def _digest(*words: str) -> str:
