@@ -9,7 +9,6 @@ import dataclasses
 import io
 import os
 import re
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -446,6 +445,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
+    from tinycopilot.paths import shell_command
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.setup import TrainOptions
     from tinycopilot.training.train import run_training
@@ -467,7 +467,7 @@ def _train(arguments: argparse.Namespace) -> None:
         check_parts(arguments.without, vars(arguments))
         run_ablation(TrainOptions(**asked), arguments.without, as_json=arguments.json, answer=print)
         return
-    run_training(TrainOptions(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
+    run_training(TrainOptions(**asked, command=shell_command("tinycopilot", *arguments.words)))
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -556,8 +556,9 @@ def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer",
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.evaluate import run_evaluation
+    from tinycopilot.paths import shell_command
 
-    command = shlex.join(["tinycopilot", *arguments.words])
+    command = shell_command("tinycopilot", *arguments.words)
     run_evaluation(**_options(arguments), command=command, say=_say, answer=_answer)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -333,10 +334,18 @@ def folder_to_index(workspace: str | None) -> Path | None:
     return folder
 
 
+def shell_command(*words: str) -> str:
+    """Return a command as the user's shell takes it; on Windows, that is cmd or PowerShell."""
+    if sys.platform != "win32":
+        return shlex.join(words)
+    return " ".join(word if re.fullmatch(r"[\w./\\:=+~-]+", word) else f'"{word}"' for word in words)
+
+
 def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:
     """Return the shell command that moves the existing files of each first pair to the second."""
     files = [move for now, then in moves for move in ((now.model, then.model), (now.tokenizer, then.tokenizer))]
-    return " && ".join(shlex.join(["mv", str(now), str(then)]) for now, then in files if now.exists())
+    move = ["cmd", "/c", "move", "/y"] if sys.platform == "win32" else ["mv"]
+    return " && ".join(shell_command(*move, str(now), str(then)) for now, then in files if now.exists())
 
 
 def back_up(paths: ModelPaths) -> ModelPaths | None:
