@@ -6,6 +6,7 @@ Commands import in their bodies, to keep `--help` fast.
 import argparse
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import re
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
             return _stopped()
         raise
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
+        is_pipe = error.filename is None and error.errno == errno.EINVAL and sys.platform == "win32"
+        if is_pipe or isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         if _is_library_missing():

@@ -110,12 +110,17 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
     try:
         yield
     finally:
-        if not can_resume(folder):
+        is_needed = can_resume(folder)
+        if not is_needed:
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # not empty: it contains the model, for instance
+        lock.release()
+        if not is_needed:
+            with contextlib.suppress(OSError):  # not empty: it contains the model, for instance; or used again
+                if sys.platform == "win32":  # there, the lock could not be deleted while it was held
+                    (folder / "lock").unlink(missing_ok=True)
+                    folder.rmdir()
                 for parent in made:
                     parent.rmdir()
-        lock.release()
 
 
 def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
