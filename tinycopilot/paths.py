@@ -183,6 +183,10 @@ def http_token_path() -> Path:
     return _user_folder(platformdirs.user_state_dir) / "http-token"
 
 
+MAX_CACHED_NAME_CHARS = 110
+"""Limit of the file names in the folder of compiled code; in deep folders, Windows allows no name of this length."""
+
+
 def compiled_code_folder(beside: Path) -> Path | None:
     """Return the folder for compiled code; None if there is none, so that each start compiles again.
 
@@ -208,7 +212,7 @@ def is_private_and_writable(folder: Path) -> bool:
             can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002
             if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
                 return False
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(prefix="x" * MAX_CACHED_NAME_CHARS, dir=folder):
             return True
     except OSError:
         return False
