@@ -13,6 +13,8 @@ from tinycopilot.files import open_regular
 
 ABANDONED_AFTER_S = 600.0
 """Temporary files older than this were left by killed processes, and are removed."""
+REPLACE_WAITS_S = (0.01, 0.03, 0.1, 0.3)
+"""On Windows: the times to wait before replacing a file again, in turn."""
 
 
 @contextlib.contextmanager
@@ -33,11 +35,25 @@ def atomic_write(path: Path, *, is_private: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
+        replace_file(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def replace_file(new: Path, path: Path) -> None:
+    """Move `new` to `path`, which may exist. Raises OSError.
+
+    On Windows, this fails while another process has either file open, such as a virus scanner, or a server that reads
+    it: then it is tried again.
+    """
+    for wait_s in REPLACE_WAITS_S if os.name == "nt" else ():
+        with contextlib.suppress(PermissionError):
+            new.replace(path)
+            return
+        time.sleep(wait_s)
+    new.replace(path)
 
 
 def open_owned(path: Path) -> BinaryIO:

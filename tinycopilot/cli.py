@@ -6,10 +6,10 @@ Commands import in their bodies, to keep `--help` fast.
 import argparse
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import re
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
             return _stopped()
         raise
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
+        is_pipe = error.filename is None and error.errno == errno.EINVAL and sys.platform == "win32"
+        if is_pipe or isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         if _is_library_missing():
@@ -446,6 +447,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
+    from tinycopilot.paths import shell_command
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.setup import TrainOptions
     from tinycopilot.training.train import run_training
@@ -467,7 +469,7 @@ def _train(arguments: argparse.Namespace) -> None:
         check_parts(arguments.without, vars(arguments))
         run_ablation(TrainOptions(**asked), arguments.without, as_json=arguments.json, answer=print)
         return
-    run_training(TrainOptions(**asked, command=shlex.join(["tinycopilot", *arguments.words])))
+    run_training(TrainOptions(**asked, command=shell_command("tinycopilot", *arguments.words)))
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -556,8 +558,9 @@ def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer",
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.evaluate import run_evaluation
+    from tinycopilot.paths import shell_command
 
-    command = shlex.join(["tinycopilot", *arguments.words])
+    command = shell_command("tinycopilot", *arguments.words)
     run_evaluation(**_options(arguments), command=command, say=_say, answer=_answer)
 
 

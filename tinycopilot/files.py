@@ -19,6 +19,7 @@ from tinycopilot import UserError
 from tinycopilot.gitignore import PatternError, Rules, TooManyError, parse, parse_line
 from tinycopilot.masking import REACH_CHARS, mask, n_secrets, start_of_unfinished_key
 from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
+from tinycopilot.paths import composed
 from tinycopilot.secret_files import is_secret, is_secret_folder, is_secret_source
 
 MAX_BYTES = 1_000_000
@@ -507,7 +508,7 @@ def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]
             place = os.open(folder, flags if follow_link else flags | os.O_NOFOLLOW)
             stack.callback(os.close, place)
         found = stack.enter_context(os.scandir(place))
-        return sorted(((entry.name, _kind(entry)) for entry in found), key=itemgetter(0))
+        return sorted(((composed(entry.name), _kind(entry)) for entry in found), key=itemgetter(0))
 
 
 def _kind(entry: "os.DirEntry[str]") -> bool | None:

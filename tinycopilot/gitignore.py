@@ -1,7 +1,7 @@
 """Match paths against .gitignore patterns, in bounded time even for hostile patterns.
 
 Follows git's rules (dir.c and wildmatch.c) on bytes, so that names in any encoding match as in git. Ignores the case on
-Windows, as git does there.
+Windows and macOS, as git does there.
 
 A glob is compiled to a regular expression that cannot backtrack exponentially: the part between two stars has a fixed
 length, so its first match is as good as any later one, and it can be an atomic group. Matching one pattern against one
@@ -11,6 +11,7 @@ up in hash tables, so their number does not matter.
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
@@ -53,7 +54,7 @@ class TooManyError(ValueError):
 
 def _folded(text: bytes) -> bytes:
     """Return a path or pattern in lower case on systems that ignore the case of paths; elsewhere, unchanged."""
-    if os.path.normcase("A") == "A":
+    if os.path.normcase("A") == "A" and sys.platform != "darwin":
         return text
     return text.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
 

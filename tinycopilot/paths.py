@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import itertools
 import os
+import re
 import shlex
 import shutil
+import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -46,6 +49,19 @@ class Origin(Enum):
     WORKSPACE = "adapted to this workspace"
     USER = "your own"
     SHIPPED = "ships with tinycopilot"
+
+
+def composed(name: str) -> str:
+    """Return a name in composed characters (NFC) on macOS, where it names the same file; elsewhere, unchanged.
+
+    A folder may list decomposed characters (NFD), but editors send composed ones, and git compares these.
+    """
+    return unicodedata.normalize("NFC", name) if sys.platform == "darwin" else name
+
+
+def comparable(path: str | Path) -> str:
+    """Return a path in the form in which paths are compared: `composed`, and in lower case on Windows."""
+    return composed(os.path.normcase(path))
 
 
 def bundled_path(name: str) -> Path:
@@ -120,8 +136,7 @@ def bundled_model() -> ModelPaths:
 
 def workspace_model(folder: str) -> ModelPaths:
     """Return the model adapted to the workspace `folder`."""
-    real = os.path.normcase(os.path.realpath(folder))
-    return _pair(user_data_folder() / "workspaces" / _digest(real))
+    return _pair(user_data_folder() / "workspaces" / _digest(comparable(os.path.realpath(folder))))
 
 
 def _digest(*words: str) -> str:
@@ -168,6 +183,10 @@ def http_token_path() -> Path:
     return _user_folder(platformdirs.user_state_dir) / "http-token"
 
 
+MAX_CACHED_NAME_CHARS = 110
+"""Limit of the file names in the folder of compiled code; in deep folders, Windows allows no name of this length."""
+
+
 def compiled_code_folder(beside: Path) -> Path | None:
     """Return the folder for compiled code; None if there is none, so that each start compiles again.
 
@@ -193,7 +212,7 @@ def is_private_and_writable(folder: Path) -> bool:
             can_be_replaced = above.st_uid not in (user, 0) or above.st_mode & 0o1002 == 0o002
             if here.st_uid != user or here.st_mode & 0o002 or can_be_replaced:
                 return False
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(prefix="x" * MAX_CACHED_NAME_CHARS, dir=folder):
             return True
     except OSError:
         return False
@@ -319,10 +338,18 @@ def folder_to_index(workspace: str | None) -> Path | None:
     return folder
 
 
+def shell_command(*words: str) -> str:
+    """Return a command as the user's shell takes it; on Windows, that is cmd or PowerShell."""
+    if sys.platform != "win32":
+        return shlex.join(words)
+    return " ".join(word if re.fullmatch(r"[\w./\\:=+~-]+", word) else f'"{word}"' for word in words)
+
+
 def move_command(*moves: tuple[ModelPaths, ModelPaths]) -> str:
     """Return the shell command that moves the existing files of each first pair to the second."""
     files = [move for now, then in moves for move in ((now.model, then.model), (now.tokenizer, then.tokenizer))]
-    return " && ".join(shlex.join(["mv", str(now), str(then)]) for now, then in files if now.exists())
+    move = ["cmd", "/c", "move", "/y"] if sys.platform == "win32" else ["mv"]
+    return " && ".join(shell_command(*move, str(now), str(then)) for now, then in files if now.exists())
 
 
 def back_up(paths: ModelPaths) -> ModelPaths | None:

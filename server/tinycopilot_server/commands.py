@@ -98,12 +98,12 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     """Delete all that was indexed, learned and trained here; index and learn nothing until the server restarts."""
     folders = server.session.folders
     server.training.cancel()
-    server.index.forget_workspace()
     server.completer.forget()
     server.explanations.forget()
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
+    server.index.forget_workspace()  # last, since it may fail
     return {"forgotten": list(map(_encodable, folders.roots))}
 
 

@@ -78,9 +78,9 @@ class LearnedWeights:
     def delete(self) -> None:
         """Delete the file, and save nothing from now on. Thread-safe."""
         with self._lock:
-            if self.path is not None:
-                self.path.unlink(missing_ok=True)
-            self.path = None
+            path, self.path = self.path, None
+            if path is not None:
+                path.unlink(missing_ok=True)
 
 
 class Index:
@@ -342,11 +342,14 @@ class Index:
             file.delete()
 
     def forget_workspace(self) -> None:
-        """Forget everything that was indexed or learned, in memory and on disk; index and learn nothing from now on."""
+        """Forget everything that was indexed or learned, in memory and on disk; index and learn nothing from now on.
+
+        Raises OSError if a file cannot be deleted, such as on Windows while a program has it open.
+        """
         self.is_forgotten, self.max_chars = True, 0
         self._scheduler.change(lambda engine: engine.ngrams.limit(0))
-        self._delete_all()
         self.indexer.submit(self._forget_all)  # see take_over
+        self._delete_all()
 
     def _forget_all(self) -> None:
         """Delete everything in memory and on disk. Runs in the indexer's thread."""
@@ -359,7 +362,8 @@ class Index:
         """Delete all files saved for this workspace, including those being written. Thread-safe."""
         self.delete_file()
         self.indexer.file = None
-        self.learned.delete()
+        with contextlib.suppress(OSError):  # tried again, and reported, by the next line
+            self.learned.delete()
         self._delete_saved_state()
 
     def _delete_saved_state(self) -> None:

@@ -135,22 +135,25 @@ class ResyncInput:
 
 
 class TolerantOutput:
-    """An output stream for pygls that ignores a broken pipe: the end of input reports that the client has exited."""
+    """An output stream for pygls that ignores a broken pipe: the end of input reports that the client has exited.
+
+    On Windows, that is not a BrokenPipeError, but an OSError with errno EINVAL.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> None:
         """Write `data`, if there is a reader."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stream.write(data)
 
     def flush(self) -> None:
         """Flush, if there is a reader."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stream.flush()
 
     def close(self) -> None:
         """Close."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stream.close()

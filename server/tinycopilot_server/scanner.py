@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from tinycopilot.files import LeftOut, Reason, read_written, walk
+from tinycopilot.paths import comparable
 from tinycopilot_server.session import Folders, document_name
 
 MAX_FOLDERS = 100_000
@@ -146,7 +147,7 @@ class Scanner:
         stamps = dict[str, tuple[int, int, str]]()
         for root in self.folders.roots:
             for path in self._files(root, within, left_out, pause):
-                name = os.path.normcase(path)
+                name = comparable(path)
                 if len(stamps) >= MAX_FILES:
                     left_out.add(Reason.TOO_MANY, name)
                     return stamps
@@ -167,7 +168,7 @@ class Scanner:
         is_in_scope = scope_of(within) if within is not None else lambda _: True
 
         def absolute(relative: str) -> str:
-            return os.path.normcase(os.path.join(root, relative))  # noqa: PTH118
+            return comparable(os.path.join(root, relative))  # noqa: PTH118
 
         def takes(relative: str) -> bool:
             pause()

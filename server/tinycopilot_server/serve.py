@@ -31,6 +31,11 @@ class PrivateFile(RotatingFileHandler):
 
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=opener)  # type: ignore[return-value]
 
+    def rotate(self, source: str, dest: str) -> None:
+        """Rename the full file. On Windows, that fails while another server has it open: then it grows further."""
+        with contextlib.suppress(PermissionError):
+            super().rotate(source, dest)
+
 
 def begin_log() -> None:
     """Start logging; if the file cannot be written, to standard error alone."""

@@ -16,6 +16,7 @@ from pygls.uris import to_fs_path
 
 from tinycopilot import notebook_file
 from tinycopilot.files import Patterns
+from tinycopilot.paths import comparable
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot_server.documents import Document
 from tinycopilot_server.notebooks import CellGroup, Notebook
@@ -44,7 +45,7 @@ def document_name(uri: str) -> str:
 def opened_as(uri: str) -> str:
     """The path as the editor gave it, which may contain links; "" if there is none."""
     try:
-        return os.path.normcase(_path_of(uri))
+        return comparable(_path_of(uri))
     except ValueError:
         return ""
 
@@ -63,7 +64,7 @@ def _path_of(uri: str) -> str:
 
 def name_of(path: str | Path) -> str:
     """The name of the document at `path`."""
-    return os.path.normcase(os.path.realpath(path))
+    return comparable(os.path.realpath(path))
 
 
 def is_within(name: str, places: Iterable[str]) -> bool:

@@ -98,6 +98,26 @@ test('an interpreter with the package but without the program runs the module', 
   assert.ok('missing' in await findServer([], own, log));
 });
 
+test('on Windows, a script on the PATH is not a program, and Python may be its launcher', async () => {
+  const { platform } = process, windows = join(scratch, 'windows');
+  mkdirSync(windows);
+  Object.defineProperty(process, 'platform', { value: 'win32' });
+  try {
+    const [{ locate }, { install }] = await loadSources(windows, 'command', 'install');
+    writeProgram(onPath, 'python');
+    assert.equal(locate('python'), undefined);
+    const python = writeProgram(onPath, 'python.exe');
+    assert.equal(locate('python'), python);
+    assert.equal(locate('python.exe'), python);
+    const said = [];
+    vscode.window.showErrorMessage = async message => void said.push(message);
+    await install({}, { info() {}, error() {} });
+    assert.match(said[0], /python3 is not on the PATH, and python does not run, and py is not on the PATH/);
+  } finally {
+    Object.defineProperty(process, 'platform', { value: platform });
+  }
+});
+
 test('a Python extension that fails or does not respond is skipped and logged', async () => {
   const never = new Promise(() => undefined);
   const fails = async () => { throw new Error('conda is broken'); };

@@ -1,10 +1,11 @@
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from tinycopilot.atomic import ABANDONED_AFTER_S, atomic_write, open_owned
+from tinycopilot.atomic import ABANDONED_AFTER_S, REPLACE_WAITS_S, atomic_write, open_owned, replace_file
 
 
 def test_old_file_remains_until_replaced(tmp_path: Path) -> None:
@@ -75,3 +76,35 @@ def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "index")
     with pytest.raises(OSError, match="not a regular file"):
         open_owned(tmp_path / "index")
+
+
+def replace_like_windows(monkeypatch: pytest.MonkeyPatch, n_failures: int) -> list[float]:
+    """Let the first replacements fail, as on Windows while a virus scanner has the file open; return the waits."""
+    left, waits, real = [n_failures], list[float](), os.replace
+
+    def replace(source: str, target: str) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        real(source, target)
+
+    monkeypatch.setattr("tinycopilot.atomic.os.name", "nt")
+    monkeypatch.setattr("tinycopilot.atomic.time.sleep", waits.append)
+    monkeypatch.setattr("os.replace", replace)
+    return waits
+
+
+def test_file_that_another_process_has_open_is_replaced_later_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new").write_text("new")
+    with monkeypatch.context() as patch:
+        waits = replace_like_windows(patch, 2)
+        replace_file(tmp_path / "new", tmp_path / "old")
+    assert waits == list(REPLACE_WAITS_S[:2])
+    assert (tmp_path / "old").read_text() == "new"
+    (tmp_path / "new").write_text("newer")
+    with monkeypatch.context() as patch, pytest.raises(PermissionError):
+        replace_like_windows(patch, 10)
+        replace_file(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_text() == "new"

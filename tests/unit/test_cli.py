@@ -1,5 +1,6 @@
 """The commands as a user runs them, in this process; tests/test_fresh_install.py runs them from a wheel."""
 
+import errno
 import io
 import os
 import re
@@ -489,3 +490,17 @@ def test_escape_sequences_of_a_project_do_not_reach_the_terminal(tmp_path: Path,
         out, err = capsys.readouterr()
     assert "?]0;title??2J.py" in err
     assert not {"\x1b", "\x07", "\x9b"} & {*out, *err}
+
+
+def test_broken_pipe_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`tinycopilot generate ... | more`: EINVAL."""
+
+    def fail(_arguments: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(cli, "_bench", fail)
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        assert main(["bench"]) == 2
+        monkeypatch.setattr("sys.platform", "win32")
+        assert main(["bench"]) == 0

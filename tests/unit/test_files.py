@@ -427,6 +427,16 @@ def test_case_is_ignored_where_paths_ignore_it(tmp_path: Path, monkeypatch: pyte
         assert Patterns([pattern]).match(name, ["/home/me"])
 
 
+def test_names_and_patterns_on_macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder lists decomposed characters, which git composes; the case is ignored."""
+    monkeypatch.setattr("sys.platform", "darwin")
+    tree(tmp_path, build__a_py="1", cafe_py="1", zoe_py="1")
+    (tmp_path / "cafe.py").rename(tmp_path / "cafe\u0301.py")
+    (tmp_path / ".gitignore").write_text("Build/\ncaf\u00e9.py\n")
+    assert names(tmp_path) == ["zoe.py"]
+    assert Patterns(["Private/"]).match("/home/me/private/x.py", ["/home/me"])
+
+
 def test_invalid_pattern_is_named() -> None:
     with pytest.raises(UserError, match=r"'!' is invalid"):
         Patterns(["a", "!"])

@@ -23,6 +23,7 @@ HOUSE = {
     "tinycopilot.notebook_file": set(),
     "tinycopilot.files": {
         *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
+        "tinycopilot.paths",
         "tinycopilot.notebook_file",
     },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},

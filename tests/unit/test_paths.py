@@ -15,6 +15,7 @@ from tinycopilot.paths import (
     model_to_load,
     model_to_save,
     move_command,
+    shell_command,
     unused_paths,
     user_model,
     user_model_folder,
@@ -69,6 +70,16 @@ def test_first_number_free_for_both_files(tmp_path: Path) -> None:
     assert (free.model.name, free.tokenizer.name) == ("tiny_gpt.3.pth", "tokenizer.3.pth")
     swap = move_command((pair, free), (ModelPaths(tmp_path / "no", tmp_path / "none"), pair))
     assert swap == f"mv {pair.model} {free.model} && mv {pair.tokenizer} {free.tokenizer}"
+
+
+def test_printed_commands_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cmd does not remove single quotation marks."""
+    pair, other = make(tmp_path / "a b"), make(tmp_path / "p")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert (
+        shell_command("adapt", r"C:\Users\me", r"C:\my code", "(x)", "") == r'adapt C:\Users\me "C:\my code" "(x)" ""'
+    )
+    assert move_command((pair, other)).startswith(f'cmd /c move /y "{pair.model}" {other.model} && cmd /c move')
 
 
 def test_old_models_are_kept_numbered(tmp_path: Path) -> None:

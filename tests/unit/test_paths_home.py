@@ -1,12 +1,15 @@
 """The user's folders if the home is missing or invalid, and the folder of compiled code."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from tinycopilot import UserError
+from tinycopilot.completion import compiled
 from tinycopilot.paths import (
+    MAX_CACHED_NAME_CHARS,
     NO_HOME,
     Origin,
     compiled_code_folder,
@@ -107,6 +110,23 @@ def test_compiled_code_uses_the_first_writable_folder(
     assert compiled_code_folder(in_the_way) == temporary
     temporary.parent.chmod(0o777)  # owned by another user
     assert compiled_code_folder(in_the_way) is None
+
+
+def test_folder_whose_files_would_have_too_long_paths_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, with at most 259 characters: in packages of Python from the Microsoft Store, for example."""
+
+    def create(*, prefix: str, dir: Path) -> contextlib.nullcontext[None]:
+        if len(str(dir)) + len(prefix) > len(str(tmp_path)) + 190:
+            raise FileNotFoundError(dir)
+        return contextlib.nullcontext()
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("tempfile.TemporaryFile", create)
+    assert compiled_code_folder(tmp_path / ("d" * 100)) == tmp_path / "tinycopilot" / "compiled"
+    names = [path.name for path in Path(compiled.__file__).parent.rglob("*.compiled")]
+    assert max(map(len, names), default=0) + len("._12345678") <= MAX_CACHED_NAME_CHARS
 
 
 def test_unusable_temporary_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ Set up your editor. The server is {server}
   VS Code   cd {vscode} && npm ci && npm run package
             Then "Extensions: Install from VSIX..." (tinycopilot.vsix). It finds the server in its clone.
   Neovim    vim.opt.rtp:prepend("{nvim}")   (0.12: ghost text, 0.11: popup)
-            require("tinycopilot").setup {{ cmd = {{ "{server}" }} }}
+            require("tinycopilot").setup {{ cmd = {{ "{lua_server}" }} }}
 Measure how many keystrokes it would have saved in your project (add --ext for languages other than Python):
   {program} eval PATH/TO/YOUR/PROJECT
 Train on your own code: {program} train --corpus stdlib PATH/TO/YOUR/CODE --minutes 10"""
@@ -105,6 +105,6 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     program, server = (Path(sys.executable).with_name(name) for name in ("tinycopilot", "tinycopilot-server"))
     editors = Path(__file__).parents[2] / "editors"
     where = editors.as_posix() if editors.is_dir() else "PATH/TO/THE/CLONE/editors"
-    plugins = {"vscode": in_command(f"{where}/vscode"), "nvim": f"{where}/nvim"}
+    plugins = {"vscode": in_command(f"{where}/vscode"), "nvim": f"{where}/nvim", "lua_server": server.as_posix()}
     console.print(CONNECT.format(program=in_command(str(program)), server=server, **plugins), markup=False)
     return 0

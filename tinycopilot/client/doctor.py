@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
 import statistics
 import subprocess
@@ -200,14 +199,14 @@ def check_model(
     model_path: str | None, tokenizer_path: str | None, ask_engine: AskEngine, engine_facts: dict[str, Any]
 ) -> Iterator[Finding]:
     """Report which model the server uses, why, and whether it is readable. Adds to `engine_facts`."""
-    from tinycopilot.paths import MODEL_NAME, Origin, find_model  # noqa: PLC0415
+    from tinycopilot.paths import MODEL_NAME, Origin, find_model, shell_command  # noqa: PLC0415
 
     paths, origin = find_model(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is Origin.SHIPPED and not is_as_shipped(paths.model):
         text = f"a model that replaced the bundled one: {paths.model}"
         back = ["git", "-C", str(paths.model.parent), "checkout", "--", paths.model.name, paths.tokenizer.name]
-        todo = f"to restore the bundled one: {shlex.join(back)}"
+        todo = f"to restore the bundled one: {shell_command(*back)}"
         yield Finding("which", text, Level.NOTE, todo, facts)
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)

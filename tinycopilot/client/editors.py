@@ -217,6 +217,8 @@ def check_nvim(machine: Machine, server: str) -> list[Finding]:
     if program is None and not machine.nvim.is_dir():
         return []
     findings = [_nvim_version(program, bool(mentions))]
+    if machine.system == "win32":
+        server = server.replace("\\", "/")  # in a string in Lua, a backslash begins an escape sequence
     if not mentions:
         todo = f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, see editors/nvim/README.md"
         return [*findings, Finding("Neovim", f"{machine.nvim} does not mention tinycopilot", Level.NOTE, todo)]

@@ -7,7 +7,6 @@ fine-tuning on the same code would forget other code, and might have trained on 
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,16 @@ from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, as_pattern, normalize_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, Origin, describe_model, find_model, real_path, require_home, workspace_model
+from tinycopilot.paths import (
+    ModelPaths,
+    Origin,
+    comparable,
+    describe_model,
+    find_model,
+    real_path,
+    require_home,
+    workspace_model,
+)
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
@@ -74,7 +82,7 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
         excluded |= {
             path
             for path in found
-            if patterns.match(path, [str(root)]) or as_pattern(os.path.normcase(path)) in exclude  # a forgotten file
+            if patterns.match(path, [str(root)]) or as_pattern(comparable(path)) in exclude  # a forgotten file
         }
         found = {path: text for path, text in found.items() if path not in excluded}
         texts |= found

@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tinycopilot.model.storage import load_data
 from tinycopilot.model.storage.limits import config_from_data
 from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, model_to_save
+from tinycopilot.paths import ModelPaths, model_to_save, shell_command
 from tinycopilot.training.corpus import Corpus, open_corpus
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observer import Observer
@@ -71,7 +71,7 @@ def resume_command(paths: ModelPaths, flags: Sequence[str] = ()) -> str:
         words += ["--model-path", str(paths.model)]
         if paths != model_to_save(str(paths.model)):
             words += ["--tokenizer-path", str(paths.tokenizer)]
-    return shlex.join([*words, *flags])
+    return shell_command(*words, *flags)
 
 
 def run_folder(paths: ModelPaths) -> Path:
@@ -86,7 +86,8 @@ def can_resume(folder: Path) -> bool:
 
 def discard_command(folder: Path) -> str:
     """Return the command that deletes a run."""
-    return shlex.join(["rm", "-r", str(folder)])
+    delete = ("cmd", "/c", "rmdir", "/s", "/q") if sys.platform == "win32" else ("rm", "-r")
+    return shell_command(*delete, str(folder))
 
 
 @contextlib.contextmanager
@@ -109,12 +110,17 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
     try:
         yield
     finally:
-        if not can_resume(folder):
+        is_needed = can_resume(folder)
+        if not is_needed:
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # not empty: it contains the model, for instance
+        lock.release()
+        if not is_needed:
+            with contextlib.suppress(OSError):  # not empty: it contains the model, for instance; or used again
+                if sys.platform == "win32":  # there, the lock could not be deleted while it was held
+                    (folder / "lock").unlink(missing_ok=True)
+                    folder.rmdir()
                 for parent in made:
                     parent.rmdir()
-        lock.release()
 
 
 def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:

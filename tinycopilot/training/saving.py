@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError
+from tinycopilot.atomic import replace_file
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.storage import ModelFileError, load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
@@ -81,8 +82,8 @@ def replace_pair(
     try:
         _write_pair(new, model, tokenizer, training)
         result = before()
-        new.tokenizer.replace(paths.tokenizer)
-        new.model.replace(paths.model)
+        replace_file(new.tokenizer, paths.tokenizer)
+        replace_file(new.model, paths.model)
         return result
     finally:
         with contextlib.suppress(OSError):

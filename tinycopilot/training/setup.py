@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import shlex
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage.writing import as_tensors
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.model.widen import widened
-from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, user_path
+from tinycopilot.paths import ModelPaths, bundled_path, model_to_load, shell_command, user_path
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import (
     ELSEWHERE,
@@ -236,10 +235,10 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
     words = ["tinycopilot", "train", "--init", str(model_to_load().model), "--corpus", *flags["corpus"], *ext]
     words += ["--model-path", model_path] if model_path else []
     folders = [name for name in flags["corpus"] if os.path.isdir(name)]  # noqa: PTH112
-    alone = f", or, for this project only: {shlex.join(['tinycopilot', 'adapt', *folders, *ext])}" if folders else ""
+    alone = f", or, for this project only: {shell_command('tinycopilot', 'adapt', *folders, *ext)}" if folders else ""
     return (
         f"too little text: {n_chars:,} characters for {shape.n_parameters:,} random weights; a model trained from "
-        f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shlex.join(words)}"
+        f"scratch will likely be worse than the one in use. Fine-tune that one instead: {shell_command(*words)}"
         f"{alone if n_chars >= MIN_ADAPT_CHARS else ''}"
     )
 

@@ -137,15 +137,16 @@ export function locate(name: string): string | undefined {
   return (isAbsolute(name) ? [name] : folders.map(folder => join(folder, name))).map(programAt).find(Boolean);
 }
 
-/** The path, on Windows with `.exe` added if necessary, if it is a program. */
+/** The path, on Windows with `.exe` added if necessary, if it is a program. There, scripts would need a shell. */
 function programAt(path: string): string | undefined {
-  return (IS_WINDOWS ? ['', '.exe'] : ['']).map(ending => path + ending).find(isProgram);
+  const program = IS_WINDOWS && !/\.exe$/i.test(path) ? `${path}.exe` : path;
+  return isProgram(program) ? program : undefined;
 }
 
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
+    return IS_WINDOWS || statSync(path).isFile();  // of programs from the Microsoft Store, statSync throws
   } catch {
     return false;
   }

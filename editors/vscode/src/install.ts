@@ -10,7 +10,8 @@ import { locked } from './lock';
 const NEEDED = [3, 11] as const;
 /** Must match the extra `train` in pyproject.toml. */
 const TORCH = 'torch>=2.9';
-const PYTHONS = ['python3', 'python'];
+/** On Windows, the installer from python.org puts only the launcher, `py`, on the PATH by default. */
+const PYTHONS = ['python3', 'python', ...(process.platform === 'win32' ? ['py'] : [])];
 /** How many of the last output lines are searched for an error. */
 const LAST_LINES = 50;
 

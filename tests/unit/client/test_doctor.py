@@ -20,7 +20,7 @@ from tinycopilot.client.doctor import (
     run_check,
     wrong_version,
 )
-from tinycopilot.client.editors import Machine, check_editors, own_settings, parse_jsonc
+from tinycopilot.client.editors import Machine, check_editors, check_nvim, own_settings, parse_jsonc
 from tinycopilot.client.findings import Finding, Level
 from tinycopilot.paths import ModelPaths, unused_paths, user_model, user_model_folder, workspace_model
 
@@ -238,6 +238,11 @@ def test_old_unused_or_missing_neovim_is_not_a_problem(tmp_path: Path) -> None:
     assert "not on the PATH" in missing.text
     assert "does not mention" in unmentioned.text
     assert SERVER in unmentioned.todo
+    on_windows = Machine("win32", {"LOCALAPPDATA": str(tmp_path / "local")}, tmp_path)
+    (tmp_path / "local" / "nvim").mkdir(parents=True)
+    assert (
+        "'C:/Users/me/tinycopilot-server.exe'" in check_nvim(on_windows, r"C:\Users\me\tinycopilot-server.exe")[1].todo
+    )
 
 
 @pytest.mark.parametrize(

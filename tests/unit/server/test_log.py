@@ -54,3 +54,20 @@ def test_pipe_in_place_of_the_log_file_is_skipped() -> None:
     os.mkfifo(log_path())
     serve.begin_log()
     logging.getLogger("tinycopilot_server.test").warning("line")
+
+
+def test_lines_are_kept_if_the_file_cannot_be_renamed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on Windows, where another server has the file open."""
+
+    def rename(source: str, target: str) -> None:
+        raise PermissionError(f"{source} -> {target}")
+
+    monkeypatch.setattr(serve, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(os, "rename", rename)
+    serve.begin_log()
+    for i in range(100):
+        logging.getLogger("tinycopilot_server.test").info("line %d", i)
+    assert [line.split()[-1] for line in log_path().read_text().splitlines()] == [str(i) for i in range(100)]
+    assert "Logging error" not in capsys.readouterr().err

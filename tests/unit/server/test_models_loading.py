@@ -190,6 +190,32 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
     assert not any(path.exists() for path in kept)
 
 
+async def test_forgotten_weights_that_cannot_be_deleted_are_not_saved_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, while another program has the file open."""
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(f"{path}: used by another process ({missing_ok})")
+
+    loading = Loading()
+    loading.open_folder(tmp_path)
+    await loading.load(settings, is_first=True)
+    learned = loading.index.learned
+    assert learned.path
+    path = learned.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    with monkeypatch.context() as patch, pytest.raises(PermissionError):
+        patch.setattr(Path, "unlink", unlink)
+        loading.index.forget_workspace()
+    assert learned.path is None
+    loading.index.indexer.submit(lambda: None).result()
+    loading.index._delete_all()
+    assert not path.exists()
+    loading.close()
+
+
 async def test_enabling_the_workspace_restores_learned_weights(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,14 +1,16 @@
 """Messages that are handled before pygls sees them."""
 
 import asyncio
+import errno
 import gc
 import io
 from concurrent.futures import Future
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tinycopilot_server import protocol
-from tinycopilot_server.protocol import ResyncInput, id_of, is_to_be_answered, why_invalid
+from tinycopilot_server.protocol import ResyncInput, TolerantOutput, id_of, is_to_be_answered, why_invalid
 from tinycopilot_server.server import TinyCopilotServer
 
 
@@ -100,3 +102,15 @@ def test_excessive_length_is_skipped(digits: str) -> None:
 def test_read_returns_n_bytes() -> None:
     framed = ResyncInput(io.BytesIO(b"abc\ndef"))
     assert (framed.readline(), framed.read(2), framed.read(9)) == (b"abc\n", b"de", b"f")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EINVAL, "Invalid argument")])
+def test_output_without_a_reader_is_ignored(error: OSError) -> None:
+    """On Windows, a broken pipe is EINVAL."""
+
+    stream = Mock()
+    stream.write.side_effect = stream.flush.side_effect = stream.close.side_effect = error
+    output = TolerantOutput(stream)
+    output.write(b"a")
+    output.flush()
+    output.close()

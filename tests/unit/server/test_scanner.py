@@ -13,6 +13,7 @@ from tinycopilot_server.session import Folders, document_name, name_of, opened_a
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.files import LeftOut, Patterns, read_written
+from tinycopilot.paths import workspace_model
 
 
 def nothing() -> None:
@@ -245,6 +246,14 @@ def test_document_names(scan: Scan) -> None:
     assert document_name("file:a.py") == "file:a.py"
     assert place_of((scan.root / "package" / "c.py").as_uri()) == scan.name("package/c.py")
     assert place_of((scan.root / "package" / ".gitignore").as_uri()) == scan.name("package")
+
+
+def test_document_names_are_composed_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders list decomposed characters, and editors send either form."""
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert document_name("file:///home/cafe%CC%81.py") == document_name("file:///home/caf%C3%A9.py")
+    assert opened_as("file:///home/cafe%CC%81.py") == "/home/caf\u00e9.py"
+    assert workspace_model("/home/cafe\u0301") == workspace_model("/home/caf\u00e9")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="on Windows, names are not bytes")

@@ -17,7 +17,14 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training import checkpoint, finalize, setup, spikes, train
-from tinycopilot.training.checkpoint import CHECKPOINT_NAME, CheckpointWriter, load_run, lock_run_folder, run_folder
+from tinycopilot.training.checkpoint import (
+    CHECKPOINT_NAME,
+    CheckpointWriter,
+    discard_command,
+    load_run,
+    lock_run_folder,
+    run_folder,
+)
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.train import run_training
@@ -351,6 +358,28 @@ def test_concurrent_runs_use_separate_folders(stopped: Path, corpus: Path, tmp_p
             with pytest.raises(UserError, match="another run is active here"):
                 run_training(options)
     run_training(TrainOptions(resume=True, model_path=str(stopped), device="cpu"))
+
+
+def test_run_folder_without_a_checkpoint_is_deleted_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, an open file such as the lock cannot be deleted."""
+    folder = tmp_path / "new" / ".m.pth.run"
+
+    def rmtree(path: Path, *, ignore_errors: bool) -> None:
+        assert ignore_errors
+        for file in path.iterdir():
+            if file.name != "lock":
+                file.unlink()
+
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("shutil.rmtree", rmtree)
+    with lock_run_folder(folder):
+        (folder / "train.bin").write_bytes(b"text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_that_discards_a_run_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert discard_command(Path("a b")) == 'cmd /c rmdir /s /q "a b"'
 
 
 def test_second_ctrl_c_does_not_prevent_the_save(
