@@ -489,3 +489,10 @@ def test_escape_sequences_of_a_project_do_not_reach_the_terminal(tmp_path: Path,
         out, err = capsys.readouterr()
     assert "?]0;title??2J.py" in err
     assert not {"\x1b", "\x07", "\x9b"} & {*out, *err}
+
+
+@pytest.mark.parametrize("flag", ["--al", "--ye"])
+def test_clean_takes_no_abbreviations(flag: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["clean", flag])
+    assert f"unrecognized arguments: {flag};" in capsys.readouterr().err
