@@ -112,7 +112,9 @@ class Plausibility:
         whole = self._near + text
         for found in _DEF.finditer(whole, len(self._near) - len(self._begun)):
             above, indentation = whole[: found.start()], found[1]
-            if found.end() <= len(self._near) or _last_line(above).lstrip().startswith("@"):
+            if found.end() <= len(self._near) or f"def {found[2]}" not in above:
+                continue  # the second condition saves time
+            if _last_line(above).lstrip().startswith("@"):
                 continue
             outside = re.compile(rf"^(?![ \t]{{{len(indentation)}}}|[ \t]*$)", re.MULTILINE)
             block = outside.split(above)[-1] if indentation else above
