@@ -341,6 +341,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
         "With --all, also delete the models that you trained. The command lists what it would delete, and asks first."
     )
     clean = _command(commands, "clean", _clean, "delete stored data", about)
+    clean.allow_abbrev = False  # it deletes
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")
     _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
 

@@ -504,3 +504,10 @@ def test_broken_pipe_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert main(["bench"]) == 2
         monkeypatch.setattr("sys.platform", "win32")
         assert main(["bench"]) == 0
+
+
+@pytest.mark.parametrize("flag", ["--al", "--ye"])
+def test_clean_takes_no_abbreviations(flag: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["clean", flag])
+    assert f"unrecognized arguments: {flag};" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_exercise_accepts_its_solution_only(path: Path) -> None:
         "wrong: not filled in"
     )
     assert verdict(exercise.check, *(getattr(solution, name) for name in names(path))) == "right"
-    assert verdict(exercise.check, *(lambda *_: None for _ in names(path))).startswith("wrong: ")
+    assert "returned None" in verdict(exercise.check, *(lambda *_: None for _ in names(path)))
 
 
 PAGES = sorted(TOUR.glob("*.md"))

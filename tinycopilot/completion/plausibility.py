@@ -1,9 +1,9 @@
-"""Plausibility: whether a suggestion fits its context: imports, `self`, indentation, statements after `return`.
+"""Plausibility: whether a suggestion fits its context: imports, names of functions, `self`, indentation, `return`.
 
 The models learn what often follows, not what names and statements mean. Each rule is about an error that people see at
 a glance, and silences less than one in a thousand lines that exist: `a = a = ...`, and in Python an import that the
-file already has, `self` outside of classes, a statement after `return`, and an unexpected indentation. No rule applies
-to strings and comments.
+file already has, a function that the block already has, `self` outside of classes, a statement after `return`, and an
+unexpected indentation. No rule applies to strings and comments.
 """
 
 import re
@@ -27,6 +27,7 @@ _LEAVES: Final = re.compile(r"[ \t]*(?:return|raise|break|continue)\b")
 _MAY_FOLLOW: Final = re.compile(r"[ \t]*(?:#|yield\b|$)")
 """What may stand after a `return`: a comment, the `yield` that makes a generator, or nothing."""
 _TOP_LEVEL: Final = re.compile(r"^(?:async[ \t]+def|def|class)\b", re.MULTILINE)
+_DEF: Final = re.compile(r"^([ \t]*)(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 _SELF: Final = re.compile(r"\bself\b(?![ \t]*=[^=])")
 _DEFINES_SELF: Final = re.compile(r"\b(?:def|lambda)\b")
 _WORD: Final = re.compile(r"\w+")
@@ -42,12 +43,13 @@ class Plausibility:
         self._is_python = syntax_of(language).is_python
 
     def is_plausible(self, text: str, following: str = "") -> bool:
-        """Whether `text`, which `following` continues, may be suggested. Of further lines, only imports are judged."""
+        """Whether `text`, which `following` continues, may be suggested; of further lines, imports and `def` count."""
         first = text.partition("\n")[0]
         is_wrong = self._assigns_again(first) or (
             self._is_python
             and (
                 self._repeats_import(text, following)
+                or self._defines_again(text)
                 or self._adds_self(first)
                 or (self._is_unreachable and not _MAY_FOLLOW.match(first))
                 or (first[:1].isspace() and self._is_indented)
@@ -105,6 +107,22 @@ class Plausibility:
         has_own_style = found[1] == "from" and len(set(modules)) < len(modules)
         return found[2] in self._imported or (found[2] in modules and not has_own_style)
 
+    def _defines_again(self, text: str) -> bool:
+        """Whether a line defines a function that its block has already; neither definition has a decorator."""
+        whole = self._near + text
+        for found in _DEF.finditer(whole, len(self._near) - len(self._begun)):
+            above, indentation = whole[: found.start()], found[1]
+            if found.end() <= len(self._near) or f"def {found[2]}" not in above:
+                continue  # the second condition saves time
+            if _last_line(above).lstrip().startswith("@"):
+                continue
+            outside = re.compile(rf"^(?![ \t]{{{len(indentation)}}}|[ \t]*$)", re.MULTILINE)
+            block = outside.split(above)[-1] if indentation else above
+            same = re.compile(rf"(^[ \t]*@.*\n)?^{indentation}(?:async[ \t]+)?def[ \t]+{found[2]}\b", re.MULTILINE)
+            if "" in same.findall(block):
+                return True
+        return False
+
     def _adds_self(self, first: str) -> bool:
         """Whether the suggestion uses `self`, but nothing above in the same class or function does."""
         line = self._begun + first
@@ -118,7 +136,7 @@ class Plausibility:
     @cached_property
     def _above(self) -> str:
         """The last non-blank line above the cursor's."""
-        return self._near[: len(self._near) - len(self._begun)].rstrip().rpartition("\n")[2]
+        return _last_line(self._near[: len(self._near) - len(self._begun)])
 
     @cached_property
     def _is_statement(self) -> bool:
@@ -145,6 +163,11 @@ class Plausibility:
 def _names(found: re.Match[str]) -> set[str]:
     """The names that a `from ... import` line binds: the ones after `as`, or else the imported ones."""
     return {words[-1] for part in (found[3] or "").split(",") if (words := part.strip(" (").split())}
+
+
+def _last_line(text: str) -> str:
+    """The last non-blank line."""
+    return text.rstrip().rpartition("\n")[2]
 
 
 def _indentation(line: str) -> int:

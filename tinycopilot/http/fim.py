@@ -8,6 +8,7 @@ from typing import Final
 MARKERS: Final = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, CodeGemma
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
+    ("<PRE> ", " <SUF>", " <MID>"),  # Code Llama
     ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),  # GLM
     (
         "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}begin\N{FULLWIDTH VERTICAL LINE}>",  # DeepSeek

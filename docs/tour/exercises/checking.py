@@ -24,10 +24,19 @@ def close(answer: Any, expected: Any) -> bool:
     return answer.shape == expected.shape and np.allclose(answer, expected, atol=1e-4)
 
 
+def _returning(answer: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        result = answer(*arguments)
+        require(result is not None, f"`{answer.__name__}` returned None: return the result")
+        return result
+
+    return call
+
+
 def verdict(check: Callable[..., None], *answers: Callable[..., Any]) -> str:
     """Return "right", or "wrong: " and a hint."""
     try:
-        check(*answers)
+        check(*map(_returning, answers))
     except NotImplementedError as error:
         name = traceback.extract_tb(error.__traceback__)[-1].name
         return f"wrong: not filled in yet: in `{name}`, replace the line `raise NotImplementedError` with your code"

@@ -56,6 +56,17 @@ OUTSIDE = METHOD + "def total(shapes):\n    for shape in shapes:\n        "
         (METHOD + "def size(s", "elf)", True),
         ("def __new__(cls):\n    s", "elf = super()", True),
         ("def test(case):\n    s", "elf.x = 1", False),
+        # a function again
+        (METHOD + "    d", "ef area(self", False),
+        (METHOD + "    async def ", "area(self", False),
+        (METHOD + "    def size(self):\n", "        pass\n\n    def area(self", False),
+        (METHOD + "    def a", "reas(self", True),
+        (METHOD + "d", "ef area(shape", True),  # another block
+        (METHOD + "class B:\n    d", "ef area(self", True),
+        (METHOD + "    @overload\n    d", "ef area(self", True),
+        ("@overload\ndef f(x): ...\nd", "ef f(x", True),
+        ("if a:\n    def f(): ...\nelse:\n    d", "ef f(", True),
+        ("def f(): ...\ndef f", "(x)", True),  # typed by the user
         # after return
         (METHOD[:-1] + "        ", "return", False),
         (METHOD + "        ", "return", False),

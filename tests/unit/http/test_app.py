@@ -86,6 +86,7 @@ async def test_suffix_and_infill_and_markers_of_other_models_are_the_same_reques
     for prompt in (
         f"<|fim_prefix|>{before}<|fim_suffix|>{after}<|fim_middle|>",
         f"<fim_prefix>{before}<fim_suffix>{after}<fim_middle>",
+        f"<PRE> {before} <SUF>{after} <MID>",
     ):
         answer = (await ask(served, body=body(prompt, stop=["<|endoftext|>", "<fim_prefix>"], temperature=None))).json
         assert answer["choices"][0]["text"] == wanted

@@ -238,6 +238,7 @@ function commands.cancel()
   local client = vim.iter(state.clients(0)):find(trains) or vim.iter(state.clients()):find(trains) or find_client()
   if not client then return end
   ask(client, 'cancelTraining', nil, function(answer)
+    if answer.cancelled then state.on_training(client.id, { state = 'cancelled' }) end -- the process still has to exit
     say(answer.cancelled and 'training cancelled; the model is unchanged' or 'no training is running')
   end)
 end
