@@ -456,13 +456,16 @@ def suggestions_continue_after_a_new_name(user: User) -> None:
     nvim.command("silent enew | set filetype=python")
     wait_for("the server", 10, lambda: user.editor.lua("return #vim.lsp.get_clients({ bufnr = 0 })") == 1)
     nvim.current.buffer[:] = PREFIX.split("\n")
-    for command, key in (("write", "e"), ("file", "n"), ("saveas", "(")):
+    nvim.command("let g:n_attached = 0 | augroup names | augroup END")
+    nvim.command("autocmd names LspAttach * let g:n_attached += 1")
+    for n, (command, key) in enumerate((("write", "e"), ("file", "n"), ("saveas", "(")), 1):
         nvim.command(f"silent {command} {user.folder}/named_by_{command}.py")
+        wait_for("the server, again", 10, lambda n=n: nvim.eval("g:n_attached") >= n)
         user.editor.wait_until_ready()
         user.press("G", "A", key)
         user.editor.wait_for_ghost_text()
         user.press("Escape")
-    nvim.command("silent write!")
+    nvim.command("silent write! | autocmd! names")
 
 
 @check
