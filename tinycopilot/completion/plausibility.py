@@ -86,9 +86,8 @@ class Plausibility:
     def _imports_again(self, begun: str, line: str, following: str) -> bool:
         """Whether `line`, which the user has `begun`, imports a module or a name again, or from an imported name.
 
-        Also if it has a second `import`.
-
-        Not `from`, if the file has several lines for one module: some styles have a line for each name.
+        This includes a name twice in the line, and a second `import`. Not `from`, if the file has several lines for one
+        module: some styles have a line for each name.
         """
         found, own = _IMPORT.match(line), _IMPORT.match(begun)
         if found is None or not found[2].strip("."):
