@@ -257,14 +257,14 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
         evaluate,
         "--workspace",
         metavar="FOLDER",
-        help="index the other files in FOLDER (default: the folder of each PATH)",
+        help="index the other files in FOLDER (default: the folder of each PATH; with --list, each package)",
     )
     about = (
         "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages"
     )
     _add(evaluate, "--list", dest="listing", type=_not_empty, metavar="FILE", help=about)
     _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
-    about = "maximum number of characters to replay, without --list (default: 20000)"
+    about = "maximum number of characters to replay; ignored with --list (default: 20000)"
     _add(evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help=about)
     _add_eagerness(evaluate)
     about = "remove pieces from the middle of lines, and count how often they are suggested"
@@ -314,8 +314,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     about = (
         "Run the language server over stdio or, with --tcp, on a local TCP port. The client passes settings as "
-        "initializationOptions. With --http, run an endpoint that follows OpenAI's completions API instead, for "
-        "editors without inline completion over LSP."
+        "initializationOptions. With --http, run an HTTP endpoint instead, which follows OpenAI's completions "
+        "API, for editors without inline completion over LSP."
     )
     serve = _command(commands, "serve", _serve, "run the language server, or an HTTP endpoint", about)
     serve.prog = server_program
