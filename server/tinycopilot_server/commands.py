@@ -11,6 +11,7 @@ from pygls.capabilities import get_capability
 from tinycopilot import UserError
 from tinycopilot.extras import has_torch
 from tinycopilot.paths import log_path
+from tinycopilot_server.explanations import delete_page, explain_last
 from tinycopilot_server.knowledge import in_words as knowledge_in_words
 from tinycopilot_server.knowledge import knowledge
 from tinycopilot_server.models import delete_own
@@ -90,7 +91,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
     name = server.session.documents.name_of(arguments[0])
     server.index.forget_file(name)
     server.completer.forget()
-    server.explanations.forget()
+    delete_page()
     return {"forgotten": _encodable(name)}
 
 
@@ -99,7 +100,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     folders = server.session.folders
     server.training.cancel()
     server.completer.forget()
-    server.explanations.forget()
+    delete_page()
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
@@ -123,7 +124,7 @@ def open_log(server: TinyCopilotServer) -> dict[str, str]:
 async def explain(server: TinyCopilotServer) -> dict[str, str]:
     """Write the page that explains the last suggestion, or why there was none; return its path and URI."""
     try:
-        path = await server.explanations.write()
+        path = await explain_last(server.scheduler, server.completer.last_answered(), server.models.name)
     except UserError as error:
         server.session.warn([str(error)])
         return {"path": "", "uri": "", "message": str(error)}

@@ -20,7 +20,6 @@ from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
-from tinycopilot_server.explanations import Explanations
 from tinycopilot_server.folding import Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
@@ -65,7 +64,6 @@ class TinyCopilotServer(LanguageServer):
         self.index = Index(self.session, self.scheduler)
         self.models = Models(self.session, self.scheduler, self.index)
         self.completer = Completer(self.session, self.scheduler, self.index)
-        self.explanations = Explanations(self.scheduler, self.completer.last_answered, lambda: self.models.name)
         self.training = Training(self.session, self.index, self.models)
         self.statistics = Statistics(statistics_path())
         self.folding = Folding()
