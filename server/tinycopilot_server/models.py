@@ -115,7 +115,7 @@ class Models:
         self._index.indexer.new_bar = new_bar
         session.report("loading")
         progress = Progress(session.client, "tinycopilot: loading the model")
-        progress.begin()
+        progress.report()
 
         def report_compiling() -> None:
             progress.report(COMPILING)

@@ -84,7 +84,7 @@ class Training:
             raise UserError(f"the training process could not be started ({error.strerror})") from None
         self._is_cancelled, self._last = False, {}
         self._progress = Progress(self._session.client, "Training on this workspace", self._stop)
-        self._progress.begin("reading", 0)
+        self._progress.report("reading", 0)
         self._busy = Status("busy", "training on this workspace")
         self._status_before, self._session.model_status = self._session.model_status, self._busy
         self._session.send_status()
