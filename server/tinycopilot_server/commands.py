@@ -58,12 +58,12 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
     """Count a full accept; the client runs this automatically. `arguments`: the suggestion's name."""
     if arguments:
         server.statistics.accepted(str(arguments[0]))
-    server.statistics.update(server.session.documents.text_of)
+    server.statistics.update()
 
 
 def statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """Return the statistics by day, and a summary."""
-    server.statistics.check_kept(server.session.documents.text_of)
+    server.statistics.check_due()
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
 

@@ -99,7 +99,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
         document.apply(params.content_changes, params.text_document.version)
         server.models.follow()
         server.completer.changed(uri, document, params.content_changes)
-    server.statistics.update(server.session.documents.text_of)
+    server.statistics.update()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
@@ -107,7 +107,7 @@ def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParam
     uri = params.text_document.uri
     if server.session.documents.is_cell(uri):
         return
-    server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
+    server.statistics.check_kept(uri)
     server.index.close_document(uri)
 
 
@@ -127,7 +127,7 @@ def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebo
     if notebook is None or change is None:
         return
     for closed in (change.structure.did_close or ()) if change.structure else ():
-        server.statistics.check_kept(documents.text_of, document=closed.uri, at_once=True)
+        server.statistics.check_kept(closed.uri)
     notebook.apply(change, lambda item: _document(server, item, params.notebook_document.uri))
     if change.structure:
         documents.take_cells(notebook)
@@ -135,13 +135,13 @@ def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebo
     if len(edits) == 1 and (document := documents.get(edits[0].document.uri)):
         server.models.follow()
         server.completer.changed(edits[0].document.uri, document, edits[0].changes)
-    server.statistics.update(documents.text_of)
+    server.statistics.update()
 
 
 def did_close_notebook(server: TinyCopilotServer, params: types.DidCloseNotebookDocumentParams) -> None:
     """Remove a closed notebook, whose text is that on disk again."""
     for cell in params.cell_text_documents:
-        server.statistics.check_kept(server.session.documents.text_of, document=cell.uri, at_once=True)
+        server.statistics.check_kept(cell.uri)
     server.index.close_notebook(params.notebook_document.uri)
 
 

@@ -65,7 +65,7 @@ class TinyCopilotServer(LanguageServer):
         self.models = Models(self.session, self.scheduler, self.index)
         self.completer = Completer(self.session, self.scheduler, self.index)
         self.training = Training(self.session, self.index, self.models)
-        self.statistics = Statistics(statistics_path())
+        self.statistics = Statistics(statistics_path(), self.session.documents.text_of)
         self.folding = Folding()
 
     @property
@@ -111,7 +111,7 @@ class TinyCopilotServer(LanguageServer):
     def stop(self) -> None:
         """Stop computing and training, and save what was learned and counted. A second call does nothing."""
         self.scheduler.cancel()
-        self.statistics.check_kept(self.session.documents.text_of, at_once=True)
+        self.statistics.check_kept()
         self.statistics.save()
         self.index.close()
         self.scheduler.close()
