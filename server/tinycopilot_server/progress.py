@@ -26,7 +26,7 @@ class Progress:
         self,
         server: LanguageServer,
         title: str,
-        on_cancel: Callable[[], None] | None = None,
+        on_cancel: Callable[[], object] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """`on_cancel` is called on the event loop if the user cancels; without it, the bar has no cancel button.
