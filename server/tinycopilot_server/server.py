@@ -11,6 +11,7 @@ from typing import Any
 
 import cattrs
 from lsprotocol import types
+from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException, JsonRpcParseError
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
@@ -25,6 +26,7 @@ from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
 from tinycopilot_server.session import Session
+from tinycopilot_server.settings import SECTION
 from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.training import Training
 
@@ -98,9 +100,15 @@ class TinyCopilotServer(LanguageServer):
             self.models.soon(self.models.start())
 
     async def pull_settings(self) -> None:
-        """Ask the client for its settings, and apply them."""
-        for settings in (await self.session.pull_settings())[:1]:
-            self.apply_settings(settings)
+        """Ask the client for its settings, if it can send them, and apply them."""
+        if not get_capability(self.client_capabilities, "workspace.configuration"):
+            return
+        try:
+            params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+            for settings in await self.workspace_configuration_async(params):
+                self.apply_settings(settings)
+        except JsonRpcException as error:
+            log.warning("the client refused to send its settings: %s", error)
 
     def update_folders(self) -> None:
         """Take the workspace's folders as the client has them now."""
