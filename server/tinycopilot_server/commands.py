@@ -12,7 +12,6 @@ from tinycopilot import UserError
 from tinycopilot.extras import has_torch
 from tinycopilot.paths import log_path
 from tinycopilot_server.explanations import delete_page, explain_last
-from tinycopilot_server.knowledge import in_words as knowledge_in_words
 from tinycopilot_server.knowledge import knowledge
 from tinycopilot_server.models import delete_own
 from tinycopilot_server.server import TinyCopilotServer
@@ -66,12 +65,6 @@ def statistics(server: TinyCopilotServer) -> dict[str, Any]:
     server.statistics.check_due()
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
-
-
-async def tell_knowledge(server: TinyCopilotServer) -> dict[str, Any]:
-    """Return the figures of knowledge.py, and a summary."""
-    known = await knowledge(server)
-    return {**known, "text": knowledge_in_words(known)}
 
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
@@ -161,7 +154,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.status": status,
     ACCEPTED: accepted,
     "tinycopilot.statistics": statistics,
-    "tinycopilot.knowledge": tell_knowledge,
+    "tinycopilot.knowledge": knowledge,
     "tinycopilot.forgetStatistics": forget_statistics,
     "tinycopilot.trainWorkspace": train_workspace,
     "tinycopilot.cancelTraining": cancel_training,

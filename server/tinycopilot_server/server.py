@@ -125,30 +125,26 @@ class TinyCopilotServer(LanguageServer):
         self.scheduler.close()
         self.training.close()
 
+    def _end(self, exit_code: int) -> None:
+        """Save and exit at once: a thread is blocked reading from the client, and cannot be interrupted."""
+        self.stop()
+        os._exit(exit_code)
+
     def stop_at_sigterm(self) -> None:
         """On SIGTERM, from the editor or a system shutdown, save and exit."""
-
-        def end() -> None:
-            self.stop()
-            os._exit(128 + signal.SIGTERM)  # a thread is blocked reading from the client, and cannot be interrupted
-
         if sys.platform != "win32":  # Windows has no SIGTERM
             # Not the loop's own handler, which would replace the watchdog's pipe.
             loop = asyncio.get_running_loop()
-            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._end, 128 + signal.SIGTERM))
 
     def stop_with_client(self, pid: int | None) -> None:
         """When the client's process has ended, save and exit, even if the pipe is still open."""
         loop = asyncio.get_running_loop()
 
-        def end() -> None:
-            self.stop()
-            os._exit(self.exit_code)  # see stop_at_sigterm
-
         def on_end() -> None:
             log.info("the client's process has ended")
             with contextlib.suppress(RuntimeError):  # the loop has already ended
-                loop.call_soon_threadsafe(end)
+                loop.call_soon_threadsafe(self._end, self.exit_code)
             time.sleep(END_LIMIT_S)
             os._exit(self.exit_code)  # the loop is busy, or stuck
 
