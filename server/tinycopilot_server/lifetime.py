@@ -56,30 +56,25 @@ def start_watchdog(*, watches_input: bool) -> None:
 
 
 def watch_server(reading: int, server: int) -> None:
-    """Run the watchdog: return when the server has exited; kill it GRACE_S after it should have."""
+    """Run the watchdog: return when the server has closed its end of the pipe, which its exit does.
+
+    GRACE_S after it should have, kill it.
+    """
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(sys.stdin.fileno(), RDHUP)
-    while True:
-        for descriptor, event in poll.poll():
-            if descriptor != reading and event & (select.POLLHUP | RDHUP):
+    end_s: float | None = None
+    while end_s is None or time.monotonic() < end_s:
+        for descriptor, event in poll.poll(None if end_s is None else 1_000 * max(0.0, end_s - time.monotonic())):
+            if descriptor != reading:  # closed, or it cannot be watched
                 poll.unregister(descriptor)
-                return _wait_or_kill(poll, reading, server)
-            if descriptor != reading:
-                poll.unregister(descriptor)  # it cannot be watched
-            elif not (numbers := os.read(reading, 1_000)):
-                return None
-            elif signal.SIGTERM in numbers:
-                return _wait_or_kill(poll, reading, server)
-
-
-def _wait_or_kill(poll: "select.poll", reading: int, server: int) -> None:
-    """Wait until the server has closed its end of the pipe, which its exit does; after GRACE_S, kill it."""
-    end_s = time.monotonic() + GRACE_S
-    while (left_s := end_s - time.monotonic()) > 0:
-        for descriptor, _ in poll.poll(left_s * 1_000):
-            if descriptor == reading and not os.read(reading, 1_000):
+                should_exit = bool(event & (select.POLLHUP | RDHUP))
+            elif numbers := os.read(reading, 1_000):
+                should_exit = signal.SIGTERM in numbers
+            else:
                 return
+            if should_exit and end_s is None:
+                end_s = time.monotonic() + GRACE_S
     os.kill(server, signal.SIGKILL)
 
 
