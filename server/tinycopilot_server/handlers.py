@@ -209,7 +209,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     completer, uri = server.completer, params.text_document.uri
     completer.is_used = True
     answer = await completer.complete(uri, params.position) if server.session.lists_suggestions else None
-    rest = answer.suggestion.text.split("\n")[0] if answer else ""
+    rest = answer.suggestions[0].text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
     begun = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
