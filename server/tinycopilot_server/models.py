@@ -66,7 +66,12 @@ class ModelFiles:
 
     def note(self) -> None:
         """Record the state of the files. Call it before reading them, so that later changes are detected."""
-        self._stamp, self._checked_s = self._current(), self._clock()
+        self._checked_s = self._clock()
+        try:
+            paths = self._find()
+            self._stamp = (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
+        except UserError as error:
+            self._stamp = (str(error),)
 
     def have_changed(self) -> bool:
         """Whether the files have changed since they were recorded; if so, record them. Checks at most every CHECK_S."""
@@ -75,13 +80,6 @@ class ModelFiles:
         before = self._stamp
         self.note()
         return self._stamp != before
-
-    def _current(self) -> Stamp:
-        try:
-            paths = self._find()
-        except UserError as error:
-            return (str(error),)
-        return (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
 
 
 class Models:
