@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
@@ -27,6 +27,7 @@ from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.persistence import Weights
 
 SAVE_S = 60.0
 """Minimum time between two writes of the learned weights; they are also written at the end."""
@@ -56,19 +57,13 @@ class LearnedWeights:
         if self.path is not None:
             engine.restore(load_weights(self.path, self._digest))
 
-    def saving(self, engine: "Engine") -> Callable[[], None]:
-        """Return a function that writes the engine's current weights. It may be called in any thread."""
+    def save(self, weights: "Weights") -> None:
+        """Write the weights. Thread-safe."""
         from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
 
-        self.is_saved, self.saved_s = True, time.monotonic()
-        weights = engine.mixture.as_rows()
-
-        def save() -> None:
-            with self._lock:
-                if self.path is not None:
-                    save_weights(self.path, weights, self._digest)
-
-        return save
+        with self._lock:
+            if self.path is not None:
+                save_weights(self.path, weights, self._digest)
 
     def stop(self) -> None:
         """Save nothing from now on, so that the file can be deleted. Thread-safe."""
@@ -160,7 +155,8 @@ class Index:
     def _save_weights(self, engine: "Engine") -> None:
         """Save the weights soon, if they have changed. Runs in the engine's thread."""
         if not self.learned.is_saved:
-            self.indexer.submit(self.learned.saving(engine))
+            self.learned.is_saved, self.learned.saved_s = True, time.monotonic()
+            self.indexer.submit(partial(self.learned.save, engine.mixture.as_rows()))
 
     def _use_file(self, engine: "Engine") -> None:
         """Save the index of the current folders and tokenizer from now on. Runs in the indexer's thread."""
@@ -373,7 +369,7 @@ class Index:
 
     def _save(self, engine: "Engine") -> None:
         if not self.learned.is_saved:
-            self.learned.saving(engine)()
+            self.learned.save(engine.mixture.as_rows())
 
 
 def _forget(engine: "Engine") -> None:

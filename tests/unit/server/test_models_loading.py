@@ -177,9 +177,9 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
         path.write_bytes(b"")
     loading.index.indexer.submit(busy.wait)
     assert loading.scheduler.engine
-    saving = learned.saving(loading.scheduler.engine)
+    weights = loading.scheduler.engine.mixture.as_rows()
     loading.index.forget_workspace()
-    saving()  # it was running
+    learned.save(weights)  # it was running
     assert not any(path.exists() for path in kept)
     await says(loading)
     assert not loading.knows("b.py")
