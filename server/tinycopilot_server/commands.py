@@ -11,7 +11,7 @@ from pygls.capabilities import get_capability
 from tinycopilot import UserError
 from tinycopilot.extras import has_torch
 from tinycopilot.paths import log_path
-from tinycopilot_server.knowledge import in_words as knowledge_in_words
+from tinycopilot_server.explanations import delete_page, explain_last
 from tinycopilot_server.knowledge import knowledge
 from tinycopilot_server.models import delete_own
 from tinycopilot_server.server import TinyCopilotServer
@@ -57,20 +57,14 @@ def accepted(server: TinyCopilotServer, *arguments: Any) -> None:
     """Count a full accept; the client runs this automatically. `arguments`: the suggestion's name."""
     if arguments:
         server.statistics.accepted(str(arguments[0]))
-    server.statistics.update(server.session.documents.text_of)
+    server.statistics.update()
 
 
 def statistics(server: TinyCopilotServer) -> dict[str, Any]:
     """Return the statistics by day, and a summary."""
-    server.statistics.check_kept(server.session.documents.text_of)
+    server.statistics.check_due()
     days = server.statistics.days()
     return {"days": days, "text": in_words(days)}
-
-
-async def tell_knowledge(server: TinyCopilotServer) -> dict[str, Any]:
-    """Return the figures of knowledge.py, and a summary."""
-    known = await knowledge(server)
-    return {**known, "text": knowledge_in_words(known)}
 
 
 def forget_statistics(server: TinyCopilotServer) -> dict[str, Any]:
@@ -90,7 +84,7 @@ def forget_file(server: TinyCopilotServer, *arguments: Any) -> dict[str, str]:
     name = server.session.documents.name_of(arguments[0])
     server.index.forget_file(name)
     server.completer.forget()
-    server.explanations.forget()
+    delete_page()
     return {"forgotten": _encodable(name)}
 
 
@@ -99,7 +93,7 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     folders = server.session.folders
     server.training.cancel()
     server.completer.forget()
-    server.explanations.forget()
+    delete_page()
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
@@ -123,7 +117,7 @@ def open_log(server: TinyCopilotServer) -> dict[str, str]:
 async def explain(server: TinyCopilotServer) -> dict[str, str]:
     """Write the page that explains the last suggestion, or why there was none; return its path and URI."""
     try:
-        path = await server.explanations.write()
+        path = await explain_last(server.scheduler, server.completer.last_answered(), server.models.name)
     except UserError as error:
         server.session.warn([str(error)])
         return {"path": "", "uri": "", "message": str(error)}
@@ -160,7 +154,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tinycopilot.status": status,
     ACCEPTED: accepted,
     "tinycopilot.statistics": statistics,
-    "tinycopilot.knowledge": tell_knowledge,
+    "tinycopilot.knowledge": knowledge,
     "tinycopilot.forgetStatistics": forget_statistics,
     "tinycopilot.trainWorkspace": train_workspace,
     "tinycopilot.cancelTraining": cancel_training,

@@ -5,7 +5,6 @@ computed before the client sends it.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,14 +35,14 @@ class Answer:
     cursor: types.Position
     before: str
     """The text of the document before the suggestion; including the selected menu entry, if there is one."""
-    suggestion: Suggestion
-    alternatives: list[Suggestion]
+    suggestions: list[Suggestion]
+    """The best one first."""
     latency_ms: float
 
     @property
     def texts(self) -> list[str]:
         """The texts of all suggestions, with the document's line ends."""
-        return [some.text.replace("\n", self.document.line_end) for some in (self.suggestion, *self.alternatives)]
+        return [some.text.replace("\n", self.document.line_end) for some in self.suggestions]
 
 
 class Debounce:
@@ -51,7 +50,7 @@ class Debounce:
 
     def __init__(self) -> None:
         self._changed_s = -float("inf")
-        self._waiting: asyncio.Future[None] | None = None  # done when the request need not wait any more
+        self._superseded = asyncio.Event()  # set when the latest request need not wait any more
 
     def changed(self) -> None:
         """Note a change of a text: a request for the earlier text returns at once."""
@@ -59,8 +58,8 @@ class Debounce:
         self._supersede()
 
     def _supersede(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        self._superseded.set()
+        self._superseded = asyncio.Event()
 
     async def is_quiet(self, quiet_ms: int) -> bool:
         """Return True when nothing has changed for `quiet_ms`; False, at once, on a change or a later request."""
@@ -68,11 +67,11 @@ class Debounce:
         wait_s = self._changed_s + quiet_ms / 1000 - time.monotonic()
         if wait_s <= 0:
             return True
-        waiting = self._waiting = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(waiting, wait_s)
-            return False
-        return True
+        try:
+            await asyncio.wait_for(self._superseded.wait(), wait_s)
+        except TimeoutError:
+            return True
+        return False
 
 
 class Completer:
@@ -135,7 +134,7 @@ class Completer:
         if suggestion is None or session.documents.get(uri) is not document or unit.version != version:
             return None
         text_before = (then[0] if then else before)[len(above) :]
-        return Answer(uri, document, document.clamp(cursor), text_before, suggestion, alternatives, latency_ms)
+        return Answer(uri, document, document.clamp(cursor), text_before, [suggestion, *alternatives], latency_ms)
 
     def _split(self, uri: str, document: Document, *, is_indexed: bool) -> tuple[Split, str]:
         """The function that splits the text at a position, and the text before it that is not of the document itself.
@@ -159,8 +158,8 @@ class Completer:
         settings = self._session.settings
         if settings.in_comments and settings.in_strings:
             return True
-        context = lexical_context(before, language)
-        return {"code": True, "comment": settings.in_comments, "string": settings.in_strings}[context]
+        allowed = {"code": True, "comment": settings.in_comments, "string": settings.in_strings}
+        return allowed[lexical_context(before, language)]
 
     async def suggest(self, request: Request) -> Suggestion | None:
         """The suggestion for a request; None without a model.
@@ -214,7 +213,8 @@ class Completer:
             cursor = cursor_after(changes, document.encoding)
             if cursor is not None:
                 self.ahead = asyncio.ensure_future(self.complete(uri, cursor))
-                self.ahead.add_done_callback(_ignore_error)
+                # Ignore an error, which the request itself will raise again and report.
+                self.ahead.add_done_callback(lambda ahead: ahead.cancelled() or ahead.exception())
 
 
 def _with_selected(split: Split, selected: types.SelectedCompletionInfo) -> tuple[str, str]:
@@ -222,12 +222,6 @@ def _with_selected(split: Split, selected: types.SelectedCompletionInfo) -> tupl
     before, _ = split(selected.range.start)
     _, after = split(selected.range.end)
     return before + selected.text, after
-
-
-def _ignore_error(ahead: "asyncio.Future[Answer | None]") -> None:
-    """Ignore an error, which the request itself will raise again and report."""
-    if not ahead.cancelled():
-        ahead.exception()
 
 
 def cursor_after(changes: Sequence[types.TextDocumentContentChangeEvent], encoding: str) -> types.Position | None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,30 +17,22 @@ if TYPE_CHECKING:
 NOTHING_YET = "no suggestion has been requested yet: type something first"
 CHANGED = "tinycopilot was updated or removed while its server runs; restart the editor"
 
-log = logging.getLogger(__name__)
+
+async def explain_last(scheduler: Scheduler, last: tuple[Request, Result] | None, model: str) -> Path:
+    """Write the page about the last request, in another thread; return its path. It replaces the previous page.
+
+    `last`: the request with its result, if there was one. `model` names the model in use. Raises UserError.
+    """
+    if last is None or not scheduler.is_ready:
+        raise UserError(NOTHING_YET)
+    engine = await asyncio.wrap_future(scheduler.ask(lambda engine: engine.copy()))
+    return await asyncio.to_thread(_write, engine, *last, model)
 
 
-class Explanations:
-    """Writes the page, with a copy of the engine in another thread. Use it on the event loop."""
-
-    def __init__(
-        self, scheduler: Scheduler, last_answered: Callable[[], tuple[Request, Result] | None], model: Callable[[], str]
-    ) -> None:
-        """`last_answered` returns the last request with its result; `model` names the model in use."""
-        self._scheduler, self._last_answered, self._model = scheduler, last_answered, model
-
-    async def write(self) -> Path:
-        """Write the page about the last request; return its path. It replaces the previous page. Raises UserError."""
-        last = self._last_answered()
-        if last is None or not self._scheduler.is_ready:
-            raise UserError(NOTHING_YET)
-        engine = await asyncio.wrap_future(self._scheduler.ask(lambda engine: engine.copy()))
-        return await asyncio.to_thread(_write, engine, *last, self._model())
-
-    def forget(self) -> None:
-        """Delete the page, which contains code."""
-        with contextlib.suppress(OSError):
-            explanation_path().unlink()
+def delete_page() -> None:
+    """Delete the page, which contains code."""
+    with contextlib.suppress(OSError):
+        explanation_path().unlink()
 
 
 def _write(engine: "Engine", request: Request, result: Result, model: str) -> Path:

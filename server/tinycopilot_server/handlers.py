@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
+from typing import Any
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
@@ -22,33 +24,6 @@ DID_SHOW, DID_ACCEPT_PARTLY = "textDocument/didShowCompletion", "textDocument/di
 """Not in the LSP specification, but several clients send them, with `{"item": ..., "acceptedLength": ...}`."""
 
 log = logging.getLogger(__name__)
-
-
-def register(server: TinyCopilotServer) -> None:
-    """Register the handlers below, and remove pygls's own copies of documents (see documents.py)."""
-    for method in (
-        *(types.TEXT_DOCUMENT_DID_OPEN, types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_CLOSE),
-        *(types.NOTEBOOK_DOCUMENT_DID_OPEN, types.NOTEBOOK_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CLOSE),
-    ):
-        server.protocol.fm.builtin_features.pop(method)
-    feature = server.feature
-    feature(types.INITIALIZE)(initialize)
-    feature(types.INITIALIZED)(initialized)
-    feature(types.SHUTDOWN)(shutdown)
-    feature(types.TEXT_DOCUMENT_DID_OPEN)(did_open)
-    feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
-    feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
-    feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
-    feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)(did_open_notebook)
-    feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)(did_change_notebook)
-    feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)(did_close_notebook)
-    feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
-    feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
-    feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
-    feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
-    feature(DID_SHOW)(did_show)
-    feature(DID_ACCEPT_PARTLY)(did_accept_partly)
-    feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
 
 
 def initialize(server: TinyCopilotServer, params: types.InitializeParams) -> None:
@@ -74,24 +49,20 @@ async def _register(server: TinyCopilotServer) -> None:
 
     All files are watched, because a client reports the deletion of a folder as one event.
     """
-    able = server.client_capabilities
+    able, registrations = server.client_capabilities, list[types.Registration]()
     if get_capability(able, "workspace.did_change_configuration.dynamic_registration"):
         section = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
-        await _register_one(server, "configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, section)
-    if get_capability(able, "workspace.did_change_watched_files.dynamic_registration"):
+        registrations.append(types.Registration("configuration", types.WORKSPACE_DID_CHANGE_CONFIGURATION, section))
+    if can_watch := bool(get_capability(able, "workspace.did_change_watched_files.dynamic_registration")):
         options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*")])
-        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
-        server.session.watches_files = await _register_one(server, "watched-files", method, options)
-
-
-async def _register_one(server: TinyCopilotServer, name: str, method: str, options: object) -> bool:
+        registrations.append(types.Registration("files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options))
+    if not registrations:
+        return
     try:
-        registration = types.Registration(name, method, options)
-        await server.client_register_capability_async(types.RegistrationParams([registration]))
+        await server.client_register_capability_async(types.RegistrationParams(registrations))
+        server.session.watches_files = can_watch
     except JsonRpcException as error:
-        log.warning("the client refused to register %s: %s", name, error)
-        return False
-    return True
+        log.warning("the client refused to report changes: %s", error)
 
 
 async def did_change_configuration(server: TinyCopilotServer, params: types.DidChangeConfigurationParams) -> None:
@@ -111,11 +82,14 @@ def shutdown(server: TinyCopilotServer, _: None) -> None:
 def did_open(server: TinyCopilotServer, params: types.DidOpenTextDocumentParams) -> None:
     """Add an opened document, whose text is now the client's."""
     opened = params.text_document
-    uri, encoding = opened.uri, server.encoding
-    if server.session.documents.is_cell(uri):
-        return
-    names = document_name(uri), opened.language_id, opened_as(uri), server.session.folders.tops
-    server.index.open(uri, Document(opened.text, opened.version, encoding, *names))
+    if not server.session.documents.is_cell(opened.uri):
+        server.index.open(opened.uri, _document(server, opened, opened.uri))
+
+
+def _document(server: TinyCopilotServer, opened: types.TextDocumentItem, file_uri: str) -> Document:
+    """The document of a file or, with the names of its notebook's file, of a cell."""
+    names = document_name(file_uri), opened.language_id, opened_as(file_uri), server.session.folders.tops
+    return Document(opened.text, opened.version, server.encoding, *names)
 
 
 def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentParams) -> None:
@@ -125,7 +99,7 @@ def did_change(server: TinyCopilotServer, params: types.DidChangeTextDocumentPar
         document.apply(params.content_changes, params.text_document.version)
         server.models.follow()
         server.completer.changed(uri, document, params.content_changes)
-    server.statistics.update(server.session.documents.text_of)
+    server.statistics.update()
 
 
 def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParams) -> None:
@@ -133,23 +107,17 @@ def did_close(server: TinyCopilotServer, params: types.DidCloseTextDocumentParam
     uri = params.text_document.uri
     if server.session.documents.is_cell(uri):
         return
-    server.statistics.check_kept(server.session.documents.text_of, document=uri, at_once=True)
+    server.statistics.check_kept(uri)
     server.index.close_document(uri)
 
 
 def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDocumentParams) -> None:
     """Add an opened notebook with its cells, whose texts are now the client's."""
-    opened = params.notebook_document
-    notebook = Notebook(document_name(opened.uri), opened_as(opened.uri))
-    notebook.replace(0, 0, opened.cells)
-    notebook.documents |= {item.uri: _cell(server, notebook, item) for item in params.cell_text_documents}
-    server.index.open_notebook(opened.uri, notebook)
-
-
-def _cell(server: TinyCopilotServer, notebook: Notebook, item: types.TextDocumentItem) -> Document:
-    """The document of a cell, which has the names of its notebook."""
-    names = notebook.name, item.language_id, notebook.opened_as, server.session.folders.tops
-    return Document(item.text, item.version, server.encoding, *names)
+    uri, cells = params.notebook_document.uri, params.notebook_document.cells
+    notebook = Notebook(document_name(uri), opened_as(uri))
+    notebook.replace(0, 0, cells)
+    notebook.documents |= {item.uri: _document(server, item, uri) for item in params.cell_text_documents}
+    server.index.open_notebook(uri, notebook)
 
 
 def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebookDocumentParams) -> None:
@@ -159,21 +127,21 @@ def did_change_notebook(server: TinyCopilotServer, params: types.DidChangeNotebo
     if notebook is None or change is None:
         return
     for closed in (change.structure.did_close or ()) if change.structure else ():
-        server.statistics.check_kept(documents.text_of, document=closed.uri, at_once=True)
-    notebook.apply(change, lambda item: _cell(server, notebook, item))
+        server.statistics.check_kept(closed.uri)
+    notebook.apply(change, lambda item: _document(server, item, params.notebook_document.uri))
     if change.structure:
         documents.take_cells(notebook)
     edits = change.text_content or ()
     if len(edits) == 1 and (document := documents.get(edits[0].document.uri)):
         server.models.follow()
         server.completer.changed(edits[0].document.uri, document, edits[0].changes)
-    server.statistics.update(documents.text_of)
+    server.statistics.update()
 
 
 def did_close_notebook(server: TinyCopilotServer, params: types.DidCloseNotebookDocumentParams) -> None:
     """Remove a closed notebook, whose text is that on disk again."""
     for cell in params.cell_text_documents:
-        server.statistics.check_kept(server.session.documents.text_of, document=cell.uri, at_once=True)
+        server.statistics.check_kept(cell.uri)
     server.index.close_notebook(params.notebook_document.uri)
 
 
@@ -241,7 +209,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     completer, uri = server.completer, params.text_document.uri
     completer.is_used = True
     answer = await completer.complete(uri, params.position) if server.session.lists_suggestions else None
-    rest = answer.suggestion.text.split("\n")[0] if answer else ""
+    rest = answer.suggestions[0].text.split("\n")[0] if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
     begun = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
@@ -280,3 +248,36 @@ def _name_in(params: object) -> str:
     """The name of the suggestion in a client's notification, which contains the original item; "" if it is missing."""
     arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
     return str(arguments[0]) if isinstance(arguments, list) and arguments else ""
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    types.INITIALIZE: initialize,
+    types.INITIALIZED: initialized,
+    types.SHUTDOWN: shutdown,
+    types.TEXT_DOCUMENT_DID_OPEN: did_open,
+    types.TEXT_DOCUMENT_DID_CHANGE: did_change,
+    types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+    types.TEXT_DOCUMENT_DID_SAVE: did_save,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN: did_open_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE: did_change_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE: did_close_notebook,
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_watched_files,
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_workspace_folders,
+    types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
+    types.TEXT_DOCUMENT_COMPLETION: completion,
+    DID_SHOW: did_show,
+    DID_ACCEPT_PARTLY: did_accept_partly,
+}
+OPTIONS = {
+    types.TEXT_DOCUMENT_INLINE_COMPLETION: types.InlineCompletionOptions(),
+    types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(trigger_characters=["."]),
+}
+
+
+def register(server: TinyCopilotServer) -> None:
+    """Register the handlers, and remove pygls's own copies of documents (see documents.py)."""
+    for method, handler in HANDLERS.items():
+        if method.startswith(("textDocument/did", "notebookDocument/did")):
+            server.protocol.fm.builtin_features.pop(method, None)
+        server.feature(method, OPTIONS.get(method))(handler)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
@@ -27,6 +27,7 @@ from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.persistence import Weights
 
 SAVE_S = 60.0
 """Minimum time between two writes of the learned weights; they are also written at the end."""
@@ -46,13 +47,8 @@ class LearnedWeights:
         self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
         self._digest = tokenizer_digest
         self.is_saved = True
-        self._saved_s = -SAVE_S
+        self.saved_s = -SAVE_S
         self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to write, and SAVE_S have passed."""
-        return not self.is_saved and time.monotonic() - self._saved_s >= SAVE_S
 
     def restore(self, engine: "Engine") -> None:
         """Load the saved weights into the engine."""
@@ -61,26 +57,18 @@ class LearnedWeights:
         if self.path is not None:
             engine.restore(load_weights(self.path, self._digest))
 
-    def saving(self, engine: "Engine") -> Callable[[], None]:
-        """Return a function that writes the engine's current weights. It may be called in any thread."""
+    def save(self, weights: "Weights") -> None:
+        """Write the weights. Thread-safe."""
         from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
 
-        self.is_saved, self._saved_s = True, time.monotonic()
-        weights = engine.mixture.as_rows()
-
-        def save() -> None:
-            with self._lock:
-                if self.path is not None:
-                    save_weights(self.path, weights, self._digest)
-
-        return save
-
-    def delete(self) -> None:
-        """Delete the file, and save nothing from now on. Thread-safe."""
         with self._lock:
-            path, self.path = self.path, None
-            if path is not None:
-                path.unlink(missing_ok=True)
+            if self.path is not None:
+                save_weights(self.path, weights, self._digest)
+
+    def stop(self) -> None:
+        """Save nothing from now on, so that the file can be deleted. Thread-safe."""
+        with self._lock:
+            self.path = None
 
 
 class Index:
@@ -104,8 +92,17 @@ class Index:
         """Apply the settings to the engine."""
         max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
         self._store_nothing_without_index()
-        self._scheduler.change(lambda engine: engine.configure(settings.completer))
-        self._scheduler.change(lambda engine: self._limit(engine, max_chars))
+
+        def apply(engine: "Engine") -> None:
+            engine.configure(settings.completer)
+            before = engine.ngrams.max_chars
+            engine.ngrams.limit(max_chars)
+            if before == 0 < max_chars:
+                self.learned.restore(engine)
+            if before < max_chars:
+                self.indexer.submit(self._read_again)
+
+        self._scheduler.change(apply)
 
     def _store_nothing_without_index(self) -> None:
         """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
@@ -116,15 +113,6 @@ class Index:
                 self._delete_saved_state()
             except OSError as error:  # settings and folders apply nevertheless
                 log.warning("%s: not deleted: %s", error.filename, error.strerror)
-
-    def _limit(self, engine: "Engine", max_chars: int) -> None:
-        """Change the limit on indexed characters. Runs in the engine's thread."""
-        before = engine.ngrams.max_chars
-        engine.ngrams.limit(max_chars)
-        if before == 0 < max_chars:
-            self.learned.restore(engine)
-        if before < max_chars:
-            self.indexer.submit(self._read_again)
 
     def _read_again(self) -> None:
         """Read all files again. Runs in the indexer's thread: a scan that was already queued would run too early."""
@@ -150,20 +138,25 @@ class Index:
 
     def _delete_weights(self, engine: "Engine") -> None:
         """Delete the saved weights, also those being written. Runs in the engine's thread."""
-        self.learned.delete()
-        if not self.is_forgotten:
-            self.learned = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
+        self.learned.stop()
+        self._delete_saved_state()
+        self._learn_here(engine)
 
     def _learn_here(self, engine: "Engine") -> None:
         """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
         new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
         if self.is_forgotten or new.path == self.learned.path:
             return
-        if not self.learned.is_saved:
-            self.indexer.submit(self.learned.saving(engine))
+        self._save_weights(engine)
         self.learned = new
         if self.max_chars:
             new.restore(engine)
+
+    def _save_weights(self, engine: "Engine") -> None:
+        """Save the weights soon, if they have changed. Runs in the engine's thread."""
+        if not self.learned.is_saved:
+            self.learned.is_saved, self.learned.saved_s = True, time.monotonic()
+            self.indexer.submit(partial(self.learned.save, engine.mixture.as_rows()))
 
     def _use_file(self, engine: "Engine") -> None:
         """Save the index of the current folders and tokenizer from now on. Runs in the indexer's thread."""
@@ -293,8 +286,8 @@ class Index:
             self.learned.is_saved = False
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
-        if self.learned.is_due:
-            self.indexer.submit(self.learned.saving(engine))
+        if time.monotonic() - self.learned.saved_s >= SAVE_S:
+            self._save_weights(engine)
 
     def take_over(self, engine: "Engine") -> "Future[bool]":
         """Use a new engine from now on; the result tells whether it took over the previous engine's n-gram model.
@@ -314,12 +307,10 @@ class Index:
 
     def _replace(self, engine: "Engine") -> bool:
         """Replace the engine, and its weights unless they are continued. Runs in the engine's thread."""
-        old = self._scheduler.engine
-        continued = old.continued_by(engine) if old is not None else None
-        if continued is None:
-            if old is not None and not self.learned.is_saved:
-                self.indexer.submit(self.learned.saving(old))
-            self.learned = LearnedWeights()
+        continued = None
+        if (old := self._scheduler.engine) is not None:
+            self._save_weights(old)
+            continued = old.continued_by(engine)
         self._scheduler.use(continued or engine)
         self._learn_here(continued or engine)
         return continued is not None
@@ -362,8 +353,7 @@ class Index:
         """Delete all files saved for this workspace, including those being written. Thread-safe."""
         self.delete_file()
         self.indexer.file = None
-        with contextlib.suppress(OSError):  # tried again, and reported, by the next line
-            self.learned.delete()
+        self.learned.stop()
         self._delete_saved_state()
 
     def _delete_saved_state(self) -> None:
@@ -379,7 +369,7 @@ class Index:
 
     def _save(self, engine: "Engine") -> None:
         if not self.learned.is_saved:
-            self.learned.saving(engine)()
+            self.learned.save(engine.mixture.as_rows())
 
 
 def _forget(engine: "Engine") -> None:

@@ -210,7 +210,7 @@ class Indexer:
                 indexing.put(change.name, change.text, change.changed_s)
             now = 100 * found.n_visited // max(1, found.n_total)
             if bar is not None and percentage != now:
-                (bar.begin if percentage is None else bar.report)(f"{found.n_files:,} files", now)
+                bar.report(f"{found.n_files:,} files", now)
                 percentage = now
         indexing.finish()
 

@@ -1,16 +1,14 @@
 """The `tinycopilot.knowledge` command: index, model, memory and latency, as figures and as text."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinycopilot.process import memory_bytes
-
-if TYPE_CHECKING:
-    from tinycopilot_server.server import TinyCopilotServer
+from tinycopilot_server.server import TinyCopilotServer
 
 
-async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
-    """Return what is indexed and left out, the model, memory in bytes, and the last latency in milliseconds.
+async def knowledge(server: TinyCopilotServer) -> dict[str, Any]:
+    """Return what is indexed and left out, the model, memory in bytes, the last latency in milliseconds, and a summary.
 
     Memory is None if the system does not report it; latency is None before the first suggestion.
     """
@@ -19,7 +17,7 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
     if scheduler.is_ready:
         asked = scheduler.ask(lambda engine: (engine.ngrams.n_chars, engine.ngrams.documents))
         n_chars, names = await asyncio.wrap_future(asked)
-    return {
+    known = {
         "folders": list(session.folders.roots),
         "files": sum(name in indexer.scanner.known for name in names),
         "open": sum(session.wants(unit) and not unit.is_secret for unit in session.documents.units()),
@@ -31,6 +29,7 @@ async def knowledge(server: "TinyCopilotServer") -> dict[str, Any]:
         "memoryBytes": memory_bytes(),
         "lastAnswerMs": server.completer.last_ms,
     }
+    return {**known, "text": in_words(known)}
 
 
 def in_words(known: dict[str, Any]) -> str:

@@ -6,13 +6,11 @@ pipe, and the system reports when the client has closed its end of standard inpu
 what it has learned and to exit by itself. The watchdog exits when the server does. Not on Windows: there SIGTERM ends a
 process at once, and only the server itself detects a closed input.
 
-LSP also wants the server to exit when the client's process has ended, even if something keeps the pipe open. The system
-wakes a thread at that moment, so watching costs no processor time: pidfd_open(2) and poll(2) on Linux, kqueue(2) on
-macOS and the BSDs, WaitForSingleObject on Windows. Each refers to the process itself: it counts a zombie as ended, and
-does not mistake another process that gets the same number later.
+LSP also wants the server to exit when the client's process has ended, even if something keeps the pipe open. A thread
+polls with signal 0, and /proc if available, which shows zombies and reused numbers. On Windows, where a signal would
+end the client, it waits for the process's handle.
 """
 
-import contextlib
 import os
 import select
 import signal
@@ -26,8 +24,8 @@ from pathlib import Path
 GRACE_S = 1.6
 """After this time the watchdog kills the server."""
 RDHUP = getattr(select, "POLLRDHUP", 0)
-POLL_S = 10.0
-"""Polling interval on systems without a better method."""
+POLL_S = 2.0
+"""Interval at which the client's process is polled."""
 SYNCHRONIZE, INFINITE = 0x00100000, 0xFFFFFFFF
 
 Wait = Callable[[], None]
@@ -58,30 +56,25 @@ def start_watchdog(*, watches_input: bool) -> None:
 
 
 def watch_server(reading: int, server: int) -> None:
-    """Run the watchdog: return when the server has exited; kill it GRACE_S after it should have."""
+    """Run the watchdog: return when the server has closed its end of the pipe, which its exit does.
+
+    GRACE_S after it should have, kill it.
+    """
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(sys.stdin.fileno(), RDHUP)
-    while True:
-        for descriptor, event in poll.poll():
-            if descriptor != reading and event & (select.POLLHUP | RDHUP):
+    end_s: float | None = None
+    while end_s is None or time.monotonic() < end_s:
+        for descriptor, event in poll.poll(None if end_s is None else 1_000 * max(0.0, end_s - time.monotonic())):
+            if descriptor != reading:  # closed, or it cannot be watched
                 poll.unregister(descriptor)
-                return _wait_or_kill(poll, reading, server)
-            if descriptor != reading:
-                poll.unregister(descriptor)  # it cannot be watched
-            elif not (numbers := os.read(reading, 1_000)):
-                return None
-            elif signal.SIGTERM in numbers:
-                return _wait_or_kill(poll, reading, server)
-
-
-def _wait_or_kill(poll: "select.poll", reading: int, server: int) -> None:
-    """Wait until the server has closed its end of the pipe, which its exit does; after GRACE_S, kill it."""
-    end_s = time.monotonic() + GRACE_S
-    while (left_s := end_s - time.monotonic()) > 0:
-        for descriptor, _ in poll.poll(left_s * 1_000):
-            if descriptor == reading and not os.read(reading, 1_000):
+                should_exit = bool(event & (select.POLLHUP | RDHUP))
+            elif numbers := os.read(reading, 1_000):
+                should_exit = signal.SIGTERM in numbers
+            else:
                 return
+            if should_exit and end_s is None:
+                end_s = time.monotonic() + GRACE_S
     os.kill(server, signal.SIGKILL)
 
 
@@ -107,34 +100,14 @@ def waiting_for(pid: int) -> Wait | None:
     """Return a function that blocks until the process has ended; None if it does not exist."""
     if sys.platform == "win32":
         return _by_handle(pid)
-    with contextlib.suppress(OSError, AttributeError):  # an old kernel, or a filter of system calls
-        return _by_pidfd(pid) if sys.platform == "linux" else _by_kqueue(pid)
-    return polling(pid)
-
-
-def _by_pidfd(pid: int) -> Wait | None:
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
+    if (began := start_time(pid)) is None:
         return None
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
 
     def wait() -> None:
-        poll.poll()
-        os.close(handle)
+        while start_time(pid) == began:
+            time.sleep(POLL_S)
 
     return wait
-
-
-def _by_kqueue(pid: int) -> Wait | None:
-    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
-    flags = {"filter": select.KQ_FILTER_PROC, "flags": select.KQ_EV_ADD, "fflags": select.KQ_NOTE_EXIT}  # type: ignore[attr-defined,unused-ignore]
-    try:
-        queue.control([select.kevent(pid, **flags)], 0)  # type: ignore[attr-defined,unused-ignore]
-    except ProcessLookupError:
-        return None
-    return lambda: queue.control(None, 1) and queue.close()
 
 
 def _by_handle(pid: int) -> Wait | None:
@@ -149,18 +122,6 @@ def _by_handle(pid: int) -> Wait | None:
     def wait() -> None:
         kernel.WaitForSingleObject(handle, INFINITE)  # ctypes lets other threads run meanwhile
         kernel.CloseHandle(handle)
-
-    return wait
-
-
-def polling(pid: int, poll_s: float = POLL_S) -> Wait | None:
-    """Like `waiting_for`, by polling with signal 0, and /proc if available, which shows zombies and reused ids."""
-    if (began := start_time(pid)) is None:
-        return None
-
-    def wait() -> None:
-        while start_time(pid) == began:
-            time.sleep(poll_s)
 
     return wait
 

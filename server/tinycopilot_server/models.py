@@ -66,7 +66,12 @@ class ModelFiles:
 
     def note(self) -> None:
         """Record the state of the files. Call it before reading them, so that later changes are detected."""
-        self._stamp, self._checked_s = self._current(), self._clock()
+        self._checked_s = self._clock()
+        try:
+            paths = self._find()
+            self._stamp = (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
+        except UserError as error:
+            self._stamp = (str(error),)
 
     def have_changed(self) -> bool:
         """Whether the files have changed since they were recorded; if so, record them. Checks at most every CHECK_S."""
@@ -75,13 +80,6 @@ class ModelFiles:
         before = self._stamp
         self.note()
         return self._stamp != before
-
-    def _current(self) -> Stamp:
-        try:
-            paths = self._find()
-        except UserError as error:
-            return (str(error),)
-        return (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
 
 
 class Models:
@@ -93,15 +91,11 @@ class Models:
         """Whether a model is loaded, or is being loaded."""
         self.description = ""
         """The last loaded model, and why it was chosen."""
+        self.name = ""
+        """Its file name and origin."""
         self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main)[0])
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
-
-    @property
-    def name(self) -> str:
-        """The file name and origin of the model in use. Raises UserError."""
-        paths, origin = to_use(self._session.settings, self._session.folders.main)
-        return f"{paths.model.name} ({origin.value})"
 
     async def start(self) -> None:
         """Load the model and index the workspace, once, unless suggestions are disabled.
@@ -119,14 +113,14 @@ class Models:
         self._index.indexer.new_bar = new_bar
         session.report("loading")
         progress = Progress(session.client, "tinycopilot: loading the model")
-        progress.begin()
+        progress.report()
 
         def report_compiling() -> None:
             progress.report(COMPILING)
             loop.call_soon_threadsafe(session.report, "loading", COMPILING)
 
         try:
-            problem = await self._try_to_load(is_first=True, on_compiling=report_compiling)
+            problem = await self._try_to_load(report_compiling)
             session.report("error" if problem else "ready", problem)
         finally:
             progress.end()
@@ -136,7 +130,7 @@ class Models:
 
         After an error, the current model stays in use.
         """
-        problem = await self._try_to_load(is_first=False)
+        problem = await self._try_to_load()
         if problem:
             log.warning("keeping the current model: %s", problem)
         elif self._session.model_status.state == "error":
@@ -160,12 +154,12 @@ class Models:
         self._tasks.add(task)  # the loop itself holds only a weak reference
         task.add_done_callback(self._tasks.discard)
 
-    async def _try_to_load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> str:
+    async def _try_to_load(self, on_compiling: Callable[[], None] = lambda: None) -> str:
         """Load a model; return an error message, "" if none."""
         try:
             async with self._lock:
                 self._files.note()
-                is_continued = await self.load(is_first=is_first, on_compiling=on_compiling)
+                is_continued = await self.load(on_compiling)
         except UserError as error:
             return str(error)
         except Exception as error:
@@ -178,14 +172,14 @@ class Models:
             self._index.scan(None)
         return ""
 
-    async def load(self, *, is_first: bool, on_compiling: Callable[[], None] = lambda: None) -> bool:
+    async def load(self, on_compiling: Callable[[], None] = lambda: None) -> bool:
         """Load a model and use it from now on; return whether the n-gram model was kept.
 
         The first one is loaded in the engine's thread, later ones in another thread, while the current one answers.
         `on_compiling` is called, in that thread, if the engine must be compiled first, which takes some seconds.
         Raises UserError; then the current model stays in use.
         """
-        session = self._session
+        session, is_first = self._session, self._scheduler.engine is None
         work = partial(self._load, session.settings, session.folders.main, on_compiling, may_be_another=is_first)
         loading = asyncio.wrap_future(self._scheduler.submit(work)) if is_first else asyncio.to_thread(work)
         return await asyncio.wrap_future(self._index.take_over(await loading))
@@ -196,17 +190,15 @@ class Models:
         """Load in this thread. If `may_be_another`, an unreadable workspace model is replaced by the next in order."""
         with importing():
             from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (brings Numba: not on the loop)
-        max_chars = self._index.max_chars
         paths, origin = to_use(settings, folder)
         try:
-            engine = Engine.load(paths, settings.completer, max_chars)
+            engine = Engine.load(paths, settings.completer, self._index.max_chars)
         except UserError as error:
             if origin is not Origin.WORKSPACE or not may_be_another:
                 raise
             log.warning("%s: the model adapted to this workspace is not used", error)
-            paths, origin = to_use(settings, None)
-            engine = Engine.load(paths, settings.completer, max_chars)
-        self.description = describe_model(paths, origin)
+            return self._load(settings, None, on_compiling, may_be_another=False)
+        self.description, self.name = describe_model(paths, origin), f"{paths.model.name} ({origin.value})"
         log.info("%s", self.description)
         if not engine.is_compiled:
             on_compiling()

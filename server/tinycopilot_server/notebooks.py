@@ -22,9 +22,8 @@ class Notebook:
         self.documents = dict[str, Document]()
         """The cells' texts, by URI."""
         self._cells = list[tuple[str, NotebookCellKind]]()
-        self._texts = dict[str, tuple[Document, int, str | None]]()
         self._groups = dict[tuple[NotebookCellKind, str], CellGroup]()
-        self._members = dict[CellGroup, list[tuple[str, str]]]()  # valid until anything changes
+        self._members = dict[CellGroup, list[Document]]()  # valid until anything changes
 
     def replace(self, start: int, n_deleted: int, cells: Iterable[types.NotebookCell]) -> None:
         """Replace `n_deleted` cells from the cell number `start` on. A moved cell keeps its document."""
@@ -44,7 +43,6 @@ class Notebook:
             self.replace(array.start, array.delete_count, array.cells or ())
             for closed in structure.did_close or ():
                 self.documents.pop(closed.uri, None)
-                self._texts.pop(closed.uri, None)
             self.documents |= {item.uri: opened(item) for item in structure.did_open or ()}
         kinds = {cell.document: cell.kind for cell in change.data or ()}
         if kinds:
@@ -64,7 +62,7 @@ class Notebook:
     def group_of(self, uri: str) -> "CellGroup | None":
         """The group of a cell; None for a cell that is completed alone (`Document.why_not_indexed`)."""
         kind, document = next((kind for cell, kind in self._cells if cell == uri), None), self.documents.get(uri)
-        if kind is None or document is None or self._text(uri) is None:
+        if kind is None or document is None or document.why_not_indexed:
             return None
         return self._group(kind, document.language)
 
@@ -73,32 +71,23 @@ class Notebook:
         if (group := self.group_of(uri)) is None:
             return "", ""
         members = self.members(group)
-        at = next(i for i, (member, _) in enumerate(members) if member == uri)
-        above, below = (filter(str.strip, (text for _, text in part)) for part in (members[:at], members[at + 1 :]))
+        at = members.index(self.documents[uri])
+        above, below = (filter(str.strip, (cell.text for cell in part)) for part in (members[:at], members[at + 1 :]))
         return "".join(text + SEPARATOR for text in above), "".join(SEPARATOR + text for text in below)
 
-    def members(self, group: "CellGroup") -> list[tuple[str, str]]:
-        """URI and text of each cell of a group, in order."""
-        if (members := self._members.get(group)) is None:
-            members = self._members[group] = []
-            for uri, kind in self._cells:
-                text = self._text(uri) if kind is group.kind else None
-                if text is not None and self.documents[uri].language == group.language:
-                    members.append((uri, text))
-        return members
+    def members(self, group: "CellGroup") -> list[Document]:
+        """The cells of a group, in order; without those that are not indexed."""
+        if group not in self._members:
+            known = ((kind, self.documents[uri]) for uri, kind in self._cells if uri in self.documents)
+            self._members[group] = [
+                cell
+                for kind, cell in known
+                if (kind, cell.language) == (group.kind, group.language) and not cell.why_not_indexed
+            ]
+        return self._members[group]
 
     def _group(self, kind: NotebookCellKind, language: str) -> "CellGroup":
         return self._groups.setdefault((kind, language), CellGroup(self, kind, language))
-
-    def _text(self, uri: str) -> str | None:
-        """A cell's text; None if there is none, or if it is not indexed."""
-        if (document := self.documents.get(uri)) is None:
-            return None
-        known = self._texts.get(uri)
-        if known is None or known[:2] != (document, document.version):
-            text = None if document.why_not_indexed else document.text
-            known = self._texts[uri] = (document, document.version, text)
-        return known[2]
 
 
 class CellGroup:
@@ -113,28 +102,28 @@ class CellGroup:
         self.seen_version: object = None
 
     @property
-    def _documents(self) -> list[Document]:
-        return [self._notebook.documents[uri] for uri, _ in self._notebook.members(self)]
+    def _cells(self) -> list[Document]:
+        return self._notebook.members(self)
 
     @property
     def version(self) -> tuple[tuple[Document, int], ...]:
         """The cells and their versions; changes if a cell is edited, inserted, deleted or moved."""
-        return tuple((document, document.version) for document in self._documents)
+        return tuple((cell, cell.version) for cell in self._cells)
 
     @property
     def text(self) -> str:
         """The texts of the cells that are not blank, with separators."""
-        return joined(text for _, text in self._notebook.members(self))
+        return joined(cell.text for cell in self._cells)
 
     @property
     def is_secret(self) -> bool:
         """Whether the notebook must be neither indexed nor completed."""
-        return any(document.is_secret for document in self._documents)
+        return any(cell.is_secret for cell in self._cells)
 
     @property
     def why_not_indexed(self) -> str:
         """Why the group is not indexed although it is not secret; "" if it is."""
-        if not (documents := self._documents):
+        if not self._cells:
             return "it has no cells any more"
-        n_chars = sum(document.n_chars for document in documents)
+        n_chars = sum(cell.n_chars for cell in self._cells)
         return f"it has more than {MAX_HELD_CHARS:,} characters" if n_chars > MAX_HELD_CHARS else ""

@@ -26,7 +26,7 @@ class Progress:
         self,
         server: LanguageServer,
         title: str,
-        on_cancel: Callable[[], None] | None = None,
+        on_cancel: Callable[[], object] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """`on_cancel` is called on the event loop if the user cancels; without it, the bar has no cancel button.
@@ -40,12 +40,8 @@ class Progress:
         self._is_shown = self._is_over = False
         self._asking: asyncio.Task[None] | None = None
 
-    def begin(self, message: str = "", percentage: int | None = None) -> None:
-        """Show the bar. Without a percentage (0 to 100) here, it never has one."""
-        self._call(self._begin, message, percentage)
-
     def report(self, message: str = "", percentage: int | None = None) -> None:
-        """Update the bar."""
+        """Update the bar; the first call shows it. Without a percentage (0 to 100) there, it never has one."""
         self._call(self._report, message, percentage)
 
     def end(self, message: str = "") -> None:
@@ -56,11 +52,6 @@ class Progress:
         if get_capability(self._server.client_capabilities, "window.work_done_progress"):
             with contextlib.suppress(RuntimeError):  # the loop is closed: the client has exited
                 self._loop.call_soon_threadsafe(function, *arguments)
-
-    def _begin(self, message: str, percentage: int | None) -> None:
-        self._last = (message, percentage)
-        if self._asking is None:
-            self._asking = asyncio.ensure_future(self._ask_and_begin())
 
     async def _ask_and_begin(self) -> None:
         bars = self._server.work_done_progress
@@ -86,7 +77,9 @@ class Progress:
 
     def _report(self, message: str, percentage: int | None) -> None:
         self._last = (message, percentage)
-        if self._is_shown and not self._is_over:
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask_and_begin())
+        elif self._is_shown and not self._is_over:
             report = types.WorkDoneProgressReport(message=message, percentage=percentage)
             self._server.work_done_progress.report(self._token, report)
 

@@ -32,7 +32,9 @@ class Protocol(LanguageServerProtocol):
         try:
             structured = self._structured(message)
             if self.fm.builtin_features.get(message.get("method")) == self.lsp_shutdown:
-                self._cancel_requests()
+                # pygls does this at a shutdown, too, but fails, since cancelling a command removes it.
+                for future in list(self._request_futures.values()):
+                    future.cancel()
             super().handle_message(structured)
         except JsonRpcException as error:
             log.info("refused, error %d", error.code)  # its message may quote what was sent
@@ -43,11 +45,6 @@ class Protocol(LanguageServerProtocol):
         # pygls never releases the result of a notification: two kilobytes for each `$/setTrace`.
         for msg_id in [msg_id for msg_id, future in self._request_futures.items() if future.done()]:
             del self._request_futures[msg_id]
-
-    def _cancel_requests(self) -> None:
-        """Cancel all requests. pygls does this at a shutdown, but fails, since cancelling a command removes it."""
-        for future in list(self._request_futures.values()):
-            future.cancel()
 
     def _structured(self, message: Any) -> Any:
         """Return the message as lsprotocol's type. Raises JsonRpcException."""
@@ -123,11 +120,11 @@ class ResyncInput:
         line = self._stream.readline()
         if (found := HEADER.search(line)) is None:
             return line
-        digits = found[1].decode()
-        if len(digits) > 20 or int(digits) > MAX_BYTES:  # int refuses thousands of digits
-            log.warning("skipped: Content-Length of %.30s bytes", digits)
+        n_bytes = int(found[1][:20])  # int refuses thousands of digits
+        if n_bytes > MAX_BYTES:
+            log.warning("skipped: Content-Length of at least %d bytes", n_bytes)
             return b"\n"
-        return b"Content-Length: %d\r\n" % int(digits)
+        return b"Content-Length: %d\r\n" % n_bytes
 
     def read(self, n_bytes: int) -> bytes:
         """Read `n_bytes` bytes; fewer only at the end of the stream."""

@@ -4,7 +4,6 @@ Nothing outside of the folders is read.
 """
 
 import os
-import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -154,8 +153,6 @@ class Scanner:
                 try:
                     status = path.lstat()
                 except OSError:  # deleted meanwhile
-                    continue
-                if not stat.S_ISREG(status.st_mode):  # no longer a regular file
                     continue
                 stamps[name] = (status.st_mtime_ns, status.st_size, root)
         return stamps

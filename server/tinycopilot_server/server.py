@@ -11,6 +11,7 @@ from typing import Any
 
 import cattrs
 from lsprotocol import types
+from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException, JsonRpcParseError
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
@@ -20,12 +21,12 @@ from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
 from tinycopilot_server.completion import Completer
-from tinycopilot_server.explanations import Explanations
 from tinycopilot_server.folding import Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
 from tinycopilot_server.session import Session
+from tinycopilot_server.settings import SECTION
 from tinycopilot_server.statistics import Statistics
 from tinycopilot_server.training import Training
 
@@ -65,9 +66,8 @@ class TinyCopilotServer(LanguageServer):
         self.index = Index(self.session, self.scheduler)
         self.models = Models(self.session, self.scheduler, self.index)
         self.completer = Completer(self.session, self.scheduler, self.index)
-        self.explanations = Explanations(self.scheduler, self.completer.last_answered, lambda: self.models.name)
         self.training = Training(self.session, self.index, self.models)
-        self.statistics = Statistics(statistics_path())
+        self.statistics = Statistics(statistics_path(), self.session.documents.text_of)
         self.folding = Folding()
 
     @property
@@ -100,9 +100,15 @@ class TinyCopilotServer(LanguageServer):
             self.models.soon(self.models.start())
 
     async def pull_settings(self) -> None:
-        """Ask the client for its settings, and apply them."""
-        for settings in (await self.session.pull_settings())[:1]:
-            self.apply_settings(settings)
+        """Ask the client for its settings, if it can send them, and apply them."""
+        if not get_capability(self.client_capabilities, "workspace.configuration"):
+            return
+        try:
+            params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+            for settings in await self.workspace_configuration_async(params):
+                self.apply_settings(settings)
+        except JsonRpcException as error:
+            log.warning("the client refused to send its settings: %s", error)
 
     def update_folders(self) -> None:
         """Take the workspace's folders as the client has them now."""
@@ -113,36 +119,32 @@ class TinyCopilotServer(LanguageServer):
     def stop(self) -> None:
         """Stop computing and training, and save what was learned and counted. A second call does nothing."""
         self.scheduler.cancel()
-        self.statistics.check_kept(self.session.documents.text_of, at_once=True)
+        self.statistics.check_kept()
         self.statistics.save()
         self.index.close()
         self.scheduler.close()
         self.training.close()
 
+    def _end(self, exit_code: int) -> None:
+        """Save and exit at once: a thread is blocked reading from the client, and cannot be interrupted."""
+        self.stop()
+        os._exit(exit_code)
+
     def stop_at_sigterm(self) -> None:
         """On SIGTERM, from the editor or a system shutdown, save and exit."""
-
-        def end() -> None:
-            self.stop()
-            os._exit(128 + signal.SIGTERM)  # a thread is blocked reading from the client, and cannot be interrupted
-
         if sys.platform != "win32":  # Windows has no SIGTERM
             # Not the loop's own handler, which would replace the watchdog's pipe.
             loop = asyncio.get_running_loop()
-            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(end))
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._end, 128 + signal.SIGTERM))
 
     def stop_with_client(self, pid: int | None) -> None:
         """When the client's process has ended, save and exit, even if the pipe is still open."""
         loop = asyncio.get_running_loop()
 
-        def end() -> None:
-            self.stop()
-            os._exit(self.exit_code)  # see stop_at_sigterm
-
         def on_end() -> None:
             log.info("the client's process has ended")
             with contextlib.suppress(RuntimeError):  # the loop has already ended
-                loop.call_soon_threadsafe(end)
+                loop.call_soon_threadsafe(self._end, self.exit_code)
             time.sleep(END_LIMIT_S)
             os._exit(self.exit_code)  # the loop is busy, or stuck
 

@@ -9,8 +9,6 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from lsprotocol import types
-from pygls.capabilities import get_capability
-from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
@@ -20,7 +18,7 @@ from tinycopilot.paths import comparable
 from tinycopilot.secret_files import is_secret_place
 from tinycopilot_server.documents import Document
 from tinycopilot_server.notebooks import CellGroup, Notebook
-from tinycopilot_server.settings import SECTION, Settings, merged, parse_settings
+from tinycopilot_server.settings import Settings, merged, parse_settings
 
 STATUS = "tinycopilot/status"
 """A notification to the client: {"state": "loading" | "ready" | "busy" | "off" | "error", "message": "..."}."""
@@ -35,41 +33,33 @@ log = logging.getLogger(__name__)
 
 def document_name(uri: str) -> str:
     """The name of a document, in the editor and on disk: its path with links resolved, or the URI if it has none."""
-    try:
-        path = _path_of(uri)
-        return name_of(path) if path else uri
-    except ValueError:  # no URI, or a path with a null character
-        return uri.replace("\0", "")
+    path = _path_of(uri)
+    return name_of(path) if path else uri.replace("\0", "")
 
 
 def opened_as(uri: str) -> str:
     """The path as the editor gave it, which may contain links; "" if there is none."""
-    try:
-        return comparable(_path_of(uri))
-    except ValueError:
-        return ""
+    return comparable(_path_of(uri))
 
 
 def _path_of(uri: str) -> str:
-    """The absolute local path in a URI, "" if there is none; its bytes need not be UTF-8. Raises ValueError."""
-    if os.name == "nt":
-        return to_fs_path(uri) or ""
-    parts = urlsplit(uri)
-    path = unquote_to_bytes(parts.path)
-    if b"\0" in path:
-        raise ValueError("a path with a null character")
-    is_local = parts.scheme == "file" and parts.netloc in ("", "localhost") and path.startswith(b"/")
-    return os.fsdecode(path) if is_local else ""
+    """The absolute local path in a URI, "" if there is none; its bytes need not be UTF-8."""
+    try:
+        if os.name == "nt":
+            path = to_fs_path(uri) or ""
+        else:
+            parts = urlsplit(uri)
+            path = os.fsdecode(unquote_to_bytes(parts.path))
+            if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/"):
+                return ""
+    except ValueError:  # no URI
+        return ""
+    return "" if "\0" in path else path
 
 
 def name_of(path: str | Path) -> str:
     """The name of the document at `path`."""
     return comparable(os.path.realpath(path))
-
-
-def is_within(name: str, places: Iterable[str]) -> bool:
-    """Whether `name` is one of these files and folders, or lies in one of them."""
-    return any(name == place or name.startswith(os.path.join(place, "")) for place in places)  # noqa: PTH118
 
 
 class Folders:
@@ -78,13 +68,14 @@ class Folders:
     def __init__(self) -> None:
         self.roots: tuple[str, ...] = ()
         """The folders, as `name_of` returns them."""
+        self.tops: tuple[str, ...] = ()
+        """The folders, with links resolved and as the editor gave them."""
         self.suffixes: tuple[str, ...] = PYTHON
         """Suffixes of the files that are indexed."""
         self.excluded = Patterns()
         """Files that the settings exclude."""
         self.forgotten = set[str]()
         """Names of files that the user has removed from the index."""
-        self._roots_as_opened: tuple[str, ...] = ()
 
     def set_roots(self, uris: Iterable[str]) -> None:
         """Replace the folders; skip anything that is not a folder, and folders of secrets."""
@@ -94,12 +85,7 @@ class Folders:
             is_folder = os.path.isabs(root) and os.path.isdir(root)  # noqa: PTH112, PTH117
             if is_folder and not is_secret_place(Path(root), [os.path.dirname(root)]):  # noqa: PTH120
                 roots[root] = opened_as(uri)
-        self.roots, self._roots_as_opened = tuple(roots), tuple(roots.values())
-
-    @property
-    def tops(self) -> tuple[str, ...]:
-        """The folders, with links resolved and as the editor gave them."""
-        return *self.roots, *self._roots_as_opened
+        self.roots, self.tops = tuple(roots), (*roots, *roots.values())
 
     @property
     def main(self) -> str | None:
@@ -118,7 +104,7 @@ class Folders:
     def want(self, name: str) -> bool:
         """Index files with the suffix of this one, too, if it lies in a folder; return whether that is new."""
         suffix = Path(name).suffix.lower()
-        if not suffix or suffix in self.suffixes or not is_within(name, self.roots):
+        if not suffix or suffix in self.suffixes or not any(map(Path(name).is_relative_to, self.roots)):
             return False
         self.suffixes += (suffix,)
         return True
@@ -190,8 +176,7 @@ class OpenDocuments(dict[str, Document]):
 
     def text_of(self, uri: str) -> str | None:
         """The text of an open document; None if it is not open."""
-        document = self.get(uri)
-        return document.text if document is not None else None
+        return self[uri].text if uri in self else None
 
 
 @dataclass(frozen=True)
@@ -270,17 +255,6 @@ class Session:
         new, self._reported = [problem for problem in problems if problem not in self._reported], problems
         self.warn(new)
         return self.settings
-
-    async def pull_settings(self) -> list[object]:
-        """Request the client's settings: a list of one object, empty if the client does not support this."""
-        if not get_capability(self.client.client_capabilities, "workspace.configuration"):
-            return []
-        try:
-            params = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
-            return list(await self.client.workspace_configuration_async(params))
-        except JsonRpcException as error:
-            log.warning("the client refused to send its settings: %s", error)
-            return []
 
     def report(self, state: State, message: str = "") -> None:
         """Set and send the model's status; an error is shown to the user as well."""

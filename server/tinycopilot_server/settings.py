@@ -41,8 +41,8 @@ class About(NamedTuple):
     """All valid values, if they can be listed, the default first. If `false` is one, `true` means the default."""
 
 
-def _setting(default: Any, *about: Any, choices: tuple[str | bool, ...] = ()) -> Any:
-    return field(default=default, metadata={"about": About(*about)._replace(choices=choices)})
+def _setting(default: Any, *about: Any, **more: Any) -> Any:
+    return field(default=default, metadata={"about": About(*about, **more)})
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Settings:
     exclude: tuple[str, ...] = _setting(
         (),
         "Patterns in `.gitignore` syntax. Files that match get no suggestions and are not indexed.",
-        None, None, _no_pattern,
-    )  # fmt: skip
+        problem=_no_pattern,
+    )
     inline: str | bool = _setting(
         "automatic",
         'When to show suggestions as ghost text. `"automatic"` or `true`: as you type; `"onDemand"`: only when you '
@@ -187,7 +187,8 @@ def parse_settings(options: object) -> tuple[Settings, list[str]]:
             default = getattr(Settings, name)
             values[name], problem = _converted(name, default, value)
             if problem:
-                problems.append(f"{client_name} must be {problem}, not {value!r}: using {_in_json(values[name])!r}")
+                used = list(values[name]) if isinstance(default, tuple) else values[name]
+                problems.append(f"{client_name} must be {problem}, not {value!r}: using {used!r}")
     return Settings(**values), problems
 
 
@@ -207,10 +208,6 @@ def pushed_settings(received: object) -> Mapping[str, object] | None:
     if isinstance(section, Mapping):
         return section
     return received if received.keys() & NAMES.keys() else None
-
-
-def _in_json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:

@@ -5,12 +5,10 @@ accepted texts until they are checked.
 """
 
 import asyncio
-import contextlib
 import functools
 import itertools
 import json
 import logging
-import os
 import threading
 import time
 import uuid
@@ -98,10 +96,13 @@ def kept_chars(text: str, anchor: str, accepted: str) -> int:
 class Statistics:
     """Counts for one server. Used on the event loop; several servers may share the file."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, text_of: Callable[[str], str | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`text_of` returns the current text of a document, None if it is not open."""
         self.is_on = True
         """Whether anything is counted; if not, the file stays unchanged."""
-        self._path, self._clock = path, clock
+        self._path, self._text_of, self._clock = path, text_of, clock
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
         self._last = ("", "", "")  # the last ghost text: document, text before it, and text
@@ -165,20 +166,17 @@ class Statistics:
         self._count("accepted_chars", len(more))
         self._accepted.append(Accepted(offer.document, before[-ANCHOR_CHARS:], more, self._clock()))
 
-    def check_kept(
-        self, text_of: Callable[[str], str | None], *, document: str | None = None, at_once: bool = False
-    ) -> None:
-        """Check whether texts accepted at least KEPT_S ago, in `document` or anywhere, are still there.
+    def check_kept(self, document: str | None = None) -> None:
+        """Check whether the texts accepted in `document`, which is being closed, are still there. None: in all."""
+        self._check([one for one in self._accepted if document in (None, one.document)])
 
-        `at_once`: check all. `text_of` returns the current text of a document, None if it is not open; it is called
-        only for documents with something to check.
-        """
-        due_s = float("inf") if at_once else self._clock() - KEPT_S
-        if not self._accepted or self._accepted[0].when_s > due_s:
-            return
-        due = [one for one in self._accepted if one.when_s <= due_s and document in (None, one.document)]
+    def check_due(self) -> None:
+        """Check the texts accepted at least KEPT_S ago."""
+        self._check([one for one in self._accepted if one.when_s <= self._clock() - KEPT_S])
+
+    def _check(self, due: list[Accepted]) -> None:
         self._accepted = [one for one in self._accepted if one not in due]
-        texts = {name: text_of(name) for name in {one.document for one in due}}
+        texts = {name: self._text_of(name) for name in {one.document for one in due}}
         for one in due:
             if (text := texts[one.document]) is not None:
                 self._count("judged_chars", len(one.text))
@@ -192,9 +190,9 @@ class Statistics:
             with self._lock:
                 self._today()[what] += n
 
-    def update(self, text_of: Callable[[str], str | None]) -> None:
-        """Check what is due (see `check_kept`), and save in another thread, at most every SAVE_S seconds."""
-        self.check_kept(text_of)
+    def update(self) -> None:
+        """Check what is due, and save in another thread, at most every SAVE_S seconds."""
+        self.check_due()
         if self._new and self._clock() - self._saved_s >= SAVE_S:
             self._saved_s = self._clock()
             asyncio.get_running_loop().run_in_executor(None, self.save)
@@ -231,9 +229,8 @@ class Statistics:
             self._new = {}
         self._offers.clear()
         self._accepted.clear()
-        if os.path.lexists(self._path):
-            with contextlib.suppress(FileNotFoundError), self._locked():
-                self._path.unlink()
+        with self._locked():
+            self._path.unlink(missing_ok=True)
 
     def _locked(self) -> FileLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -295,35 +292,19 @@ def read(path: Path) -> dict[str, Day]:
     """Return the days in the file; an empty dict if it is missing or damaged. Raises OSError."""
     try:
         with open_owned(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError("the file is too large")
-        return _checked(json.loads(content))
+            data = json.loads(file.read(MAX_BYTES))
+        if (data["kind"], data["version"]) != (KIND, VERSION):
+            raise ValueError("not a statistics file, or from another version")
+        days: dict[str, Day] = data["days"]
+        for name, day in days.items():
+            date.fromisoformat(name)
+            numbers = [*(day[count] for count in COUNTS), *day["latency"]]
+            are_valid = all(type(n) is int and 0 <= n < MAX_COUNT for n in numbers)
+            if not are_valid or len(day["latency"]) != len(BUCKETS_MS) + 1:
+                raise ValueError(f"invalid numbers on {name}")
+        return days
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         log.warning("%s: damaged statistics cannot be read, so counting starts at zero: %s", path, error)
         return {}
-
-
-def _checked(data: Any) -> dict[str, Day]:
-    """Return the days in the file's content. Raises ValueError if it is invalid."""
-    if not isinstance(data, dict) or data.get("kind") != KIND or data.get("version") != VERSION:
-        raise ValueError("not a statistics file, or from another version")
-    days = data.get("days")
-    if not isinstance(days, dict) or len(days) > MAX_DAYS or not all(map(_is_day, days.items())):
-        raise ValueError("damaged: invalid days")
-    return days
-
-
-def _is_day(entry: tuple[str, Any]) -> bool:
-    name, day = entry
-    try:
-        date.fromisoformat(name)
-    except ValueError:
-        return False
-    if not isinstance(day, dict) or day.keys() != empty_day().keys() or not isinstance(day["latency"], list):
-        return False
-    numbers = [*(day[count] for count in COUNTS), *day["latency"]]
-    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < MAX_COUNT for n in numbers)
-    return is_whole and len(day["latency"]) == len(BUCKETS_MS) + 1

@@ -63,32 +63,27 @@ class Training:
     def __init__(self, session: Session, index: Index, models: Models) -> None:
         self._session, self._index, self._models = session, index, models
         self._child: Child | None = None
-        self._progress: Progress | None = None
-        self._is_cancelled = False
-        self._folder = ""
-        self._model_before: Stamp | None = None
-        self._last: Line = {}
         self._ending: asyncio.Task[None] | None = None
-        self._busy = self._status_before = session.model_status
 
     def start(self, minutes: float) -> None:
         """Start a run. Raises UserError if there is nothing to train on, or training is not possible."""
         folders = self._folders()
         self._folder = folders[0]
         self._model_before = self._own_model()
+        self._is_cancelled = False
+        self._last: Line = {}
         on_loop = partial(_on, asyncio.get_running_loop())
         arguments = self._arguments(folders, minutes)
         try:
             self._child = Child(PROGRAM, arguments, partial(on_loop, self._on_line), partial(on_loop, self._on_end))
         except OSError as error:
             raise UserError(f"the training process could not be started ({error.strerror})") from None
-        self._is_cancelled, self._last = False, {}
-        self._progress = Progress(self._session.client, "Training on this workspace", self._stop)
-        self._progress.begin("reading", 0)
+        self._progress = Progress(self._session.client, "Training on this workspace", self.cancel)
+        self._progress.report("reading", 0)
         self._busy = Status("busy", "training on this workspace")
         self._status_before, self._session.model_status = self._session.model_status, self._busy
         self._session.send_status()
-        self._notify("running", "reading")
+        self._notify("running", "reading", percentage=0)
 
     def _folders(self) -> tuple[str, ...]:
         """Return the folders to train on. Raises UserError if training is not possible."""
@@ -120,13 +115,9 @@ class Training:
         """Stop the run, if there is one, and return whether there was; the current model stays in use."""
         if self._child is None or self._ending is not None:
             return False
-        self._stop()
+        self._is_cancelled = True
+        self._child.stop()
         return True
-
-    def _stop(self) -> None:
-        if self._child is not None and not self._is_cancelled:
-            self._is_cancelled = True
-            self._child.stop()
 
     def close(self) -> None:
         """Stop the run when the server exits, and wait up to CLOSE_S."""
@@ -134,14 +125,12 @@ class Training:
             self._child.join(CLOSE_S)
 
     def _on_line(self, output: bytes) -> None:
-        line = read_line(output)
-        if line is None:
+        if (line := read_line(output)) is None:
             return
         self._last = line
         if line["stage"] != "done" and not self._is_cancelled:
-            if self._progress:
-                self._progress.report(in_words(line), percentage(line))
-            self._notify("running", in_words(line), percentage(line))
+            self._progress.report(in_words(line), percentage(line))
+            self._notify("running", in_words(line), percentage=percentage(line))
 
     def _on_end(self, code: int, error: str) -> None:
         self._ending = asyncio.ensure_future(self._finish(code, error))
@@ -161,22 +150,23 @@ class Training:
                 message += f"; but it could not be loaded: {problem}"
         else:
             state, message = "failed", why_it_failed(code, error)
-        if self._progress:
-            self._progress.end(message)
+        self._progress.end(message)
         if self._session.model_status is self._busy:
             self._session.model_status = self._status_before
             self._session.send_status()
-        self._child = self._progress = self._ending = None
-        figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
-        self._notify(state, message, 100 if state == "done" else None, **(figures if state == "done" else {}))
+        self._child = self._ending = None
+        figures = dict[str, Any]()
+        if state == "done":
+            figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
+            figures["percentage"] = 100
+        self._notify(state, message, **figures)
         if state != "cancelled":
             kind = types.MessageType.Info if state == "done" else types.MessageType.Warning
             self._session.show_message(kind, message)
 
-    def _notify(self, state: State, message: str, percent: int | None = 0, **figures: Any) -> None:
-        params = {"state": state, "message": message, **({} if percent is None else {"percentage": percent}), **figures}
+    def _notify(self, state: State, message: str, **figures: Any) -> None:
         log.log(logging.DEBUG if state == "running" else logging.INFO, "training: %s: %s", state, message)
-        self._session.client.protocol.notify(TRAINING, params)
+        self._session.client.protocol.notify(TRAINING, {"state": state, "message": message, **figures})
 
 
 def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
@@ -247,33 +237,30 @@ class Child:
 
 def _last_line(file: IO[bytes]) -> str:
     file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
-    lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return file.read().decode("utf-8", "replace").strip().rpartition("\n")[2].strip()
 
 
 def read_line(line: bytes) -> Line | None:
     """Parse a line; None if it is not a progress line."""
-    try:
+    with contextlib.suppress(ValueError):
         parsed = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(parsed, dict) or str(parsed.get("stage")) not in STAGES:
-        return None
-    return parsed if isinstance(parsed.get("share"), int | float) else None
+        if isinstance(parsed, dict) and "stage" in parsed:
+            return parsed
+    return None
 
 
 def percentage(line: Line) -> int:
     """Return the progress of the whole run, 0 to 100."""
     first, last = STAGES[line["stage"]]
-    return round(first + (last - first) * min(1.0, max(0.0, line["share"])))
+    return round(first + (last - first) * line["share"])
 
 
 def in_words(line: Line) -> str:
     """Return a message such as `training: 1.02 bits per character, 3 minutes left`."""
     facts = []
-    if isinstance(bits := line.get("bits"), int | float):
+    if (bits := line.get("bits")) is not None:
         facts.append(f"{bits:.2f} bits per character")
-    if isinstance(left := line.get("minutes_left"), int | float):
+    if (left := line.get("minutes_left")) is not None:
         n = round(left)
         facts.append(f"{n} minute{'s' * (n != 1)} left" if n else "less than a minute left")
     return ": ".join(filter(None, (line["stage"], ", ".join(facts))))

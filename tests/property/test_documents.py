@@ -17,7 +17,7 @@ def tiny_windows() -> Iterator[None]:
     """Make windows 5 characters: small texts then reach every edge case."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(documents, "WINDOW_CHARS", 5)
-        patch.setattr(documents, "BLOCK_LINES", 2)
+        patch.setattr(documents, "BLOCK_LINES", 5)
         yield
 
 

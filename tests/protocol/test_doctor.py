@@ -22,7 +22,7 @@ async def inline_completion(server, params):
     import os
     os._exit(3)
 inline_completion.__annotations__ = handlers.inline_completion.__annotations__
-handlers.inline_completion = inline_completion
+handlers.HANDLERS["textDocument/inlineCompletion"] = inline_completion
 from tinycopilot_server.__main__ import main
 main([])
 """

@@ -240,9 +240,6 @@ class Shown:
     def __init__(self) -> None:
         self.told = list[tuple[str, int | None]]()
 
-    def begin(self, message: str = "", percentage: int | None = None) -> None:
-        self.told.append(("begin", percentage))
-
     def report(self, message: str = "", percentage: int | None = None) -> None:
         self.told.append(("report", percentage))
 
@@ -256,7 +253,7 @@ def test_full_scan_shows_progress(harness: Harness) -> None:
     for i in range(4):
         harness.write(f"{i}.py", "a = 1\n")
     harness.scan()
-    assert bars[0].told == [("begin", 25), ("report", 50), ("report", 75), ("report", 100), ("end", None)]
+    assert bars[0].told == [("report", 25), ("report", 50), ("report", 75), ("report", 100), ("end", None)]
     harness.scan()
     assert bars[1].told == [("end", None)]  # nothing to do: it never began, and so is not shown
     harness.scan("1.py")

@@ -1,17 +1,21 @@
-"""The client's process, watched in each way that this system offers."""
+"""The end of the client's process is detected."""
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tinycopilot_server import lifetime
-from tinycopilot_server.lifetime import Wait, polling, waiting_for, watch_client
+from tinycopilot_server.lifetime import Wait, waiting_for, watch_client
 
 LIMIT_S = 30.0
-WAYS: list[Callable[[int], Wait | None]] = [waiting_for, lambda pid: polling(pid, poll_s=0.01)]
+
+
+@pytest.fixture(autouse=True)
+def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetime, "POLL_S", 0.01)
 
 
 @pytest.fixture
@@ -27,11 +31,8 @@ def ended(wait: Wait) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_end_of_a_process_is_detected_even_for_a_zombie(
-    way: Callable[[int], Wait | None], process: subprocess.Popen[bytes]
-) -> None:
-    wait = way(process.pid)
+def test_end_of_a_process_is_detected_even_for_a_zombie(process: subprocess.Popen[bytes]) -> None:
+    wait = waiting_for(process.pid)
     assert wait is not None
     thread = ended(wait)
     thread.join(0.1)
@@ -42,34 +43,22 @@ def test_end_of_a_process_is_detected_even_for_a_zombie(
     assert process.returncode is None
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_invisible_process_is_not_watched(way: Callable[[int], Wait | None]) -> None:
+def test_invisible_process_is_not_watched() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert way(process.pid) is None
+    assert waiting_for(process.pid) is None
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows waits for the process's handle")
 def test_reused_process_id_is_another_process(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait = polling(process.pid, poll_s=0.01)
+    wait = waiting_for(process.pid)
     assert wait is not None
     monkeypatch.setattr(lifetime, "start_time", lambda _pid: "later")
     thread = ended(wait)
     thread.join(LIMIT_S)
     assert not thread.is_alive()
-
-
-def test_polling_without_kernel_support(process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_pid: int) -> Wait:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(lifetime, "_by_pidfd", refuse)
-    monkeypatch.setattr(lifetime, "_by_kqueue", refuse)
-    polled = list[int]()
-    monkeypatch.setattr(lifetime, "polling", polled.append)
-    waiting_for(process.pid)
-    assert polled == ([] if sys.platform == "win32" else [process.pid])
 
 
 def test_on_end_is_called(process: subprocess.Popen[bytes]) -> None:

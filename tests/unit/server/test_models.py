@@ -20,11 +20,11 @@ class Loader:
         self.may_load = asyncio.Event()
         self.loaded = list[str]()
 
-    async def load(self, *, is_first: bool, **_: Any) -> bool:
+    async def load(self, *_: Any) -> bool:
         model_path = self.server.session.settings.model_path
         await self.may_load.wait()
         self.loaded.append(model_path)
-        return not is_first
+        return len(self.loaded) > 1
 
 
 @pytest.fixture

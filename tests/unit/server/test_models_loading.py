@@ -61,11 +61,9 @@ class Loading:
         self.server = TinyCopilotServer()
         self.scheduler, self.index = self.server.scheduler, self.server.index
 
-    async def load(
-        self, settings: Settings, *, is_first: bool = False, on_compiling: Callable[[], None] = lambda: None
-    ) -> bool:
+    async def load(self, settings: Settings, on_compiling: Callable[[], None] = lambda: None) -> bool:
         self.server.session.settings = settings
-        return await self.server.models.load(is_first=is_first, on_compiling=on_compiling)
+        return await self.server.models.load(on_compiling)
 
     def open_folder(self, folder: Path) -> None:
         self.server.session.folders.set_roots([folder.as_uri()])
@@ -81,7 +79,7 @@ class Loading:
 @pytest.fixture
 async def loading(settings: Settings) -> AsyncIterator[Loading]:
     loading = Loading()
-    await loading.load(settings, is_first=True)
+    await loading.load(settings)
     yield loading
     loading.close()
 
@@ -153,7 +151,7 @@ async def test_workspace_forgotten_during_a_load_stays_forgotten(settings: Setti
         path.write_bytes(b"")
     loading = Loading()
     loading.open_folder(tmp_path)
-    under_way = asyncio.ensure_future(loading.load(settings, is_first=True))
+    under_way = asyncio.ensure_future(loading.load(settings))
     await asyncio.sleep(0)
     loading.index.forget_workspace()
     await under_way
@@ -168,7 +166,7 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
     """The client may exit before the indexer has started."""
     loading, busy = Loading(), threading.Event()
     loading.open_folder(tmp_path)
-    await loading.load(settings, is_first=True)
+    await loading.load(settings)
     loading.index.hold("b.py", "mnop()")
     learned = loading.index.learned
     assert loading.index.indexer.file
@@ -179,9 +177,9 @@ async def test_workspace_forgotten_during_indexing_is_forgotten_at_once(settings
         path.write_bytes(b"")
     loading.index.indexer.submit(busy.wait)
     assert loading.scheduler.engine
-    saving = learned.saving(loading.scheduler.engine)
+    weights = loading.scheduler.engine.mixture.as_rows()
     loading.index.forget_workspace()
-    saving()  # it was running
+    learned.save(weights)  # it was running
     assert not any(path.exists() for path in kept)
     await says(loading)
     assert not loading.knows("b.py")
@@ -200,7 +198,7 @@ async def test_forgotten_weights_that_cannot_be_deleted_are_not_saved_again(
 
     loading = Loading()
     loading.open_folder(tmp_path)
-    await loading.load(settings, is_first=True)
+    await loading.load(settings)
     learned = loading.index.learned
     assert learned.path
     path = learned.path
@@ -223,7 +221,7 @@ async def test_enabling_the_workspace_restores_learned_weights(
     monkeypatch.setattr(LearnedWeights, "restore", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
     loading = Loading()
     loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
-    await loading.load(settings, is_first=True)
+    await loading.load(settings)
     for max_chars in (0, 1_000, 2_000):
         loading.index.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
     await says(loading)
@@ -236,7 +234,7 @@ async def test_compiling_is_reported(settings: Settings, monkeypatch: pytest.Mon
     monkeypatch.setattr(Engine, "is_compiled", property(lambda _: is_compiled.pop(0)))
     for n_told in (1, 1):
         loading = Loading()
-        await loading.load(settings, is_first=True, on_compiling=lambda: told.append("compiling"))
+        await loading.load(settings, lambda: told.append("compiling"))
         loading.close()
         assert len(told) == n_told
     assert is_compiled == []
@@ -247,6 +245,6 @@ async def test_missing_compile_cache_is_logged(
 ) -> None:
     monkeypatch.setattr("tinycopilot.completion.compiled.CACHE", None)
     loading = Loading()
-    await loading.load(settings, is_first=True)
+    await loading.load(settings)
     loading.close()
     assert "each start takes some seconds" in caplog.text

@@ -38,11 +38,11 @@ async def a_moment() -> None:
         await asyncio.sleep(0)
 
 
-async def test_begin_report_end() -> None:
+async def test_report_and_end() -> None:
     client = Client()
     client.answers.set()
     progress = Progress(client, "work")  # type: ignore[arg-type]
-    progress.begin("first", 0)
+    progress.report("first", 0)
     await a_moment()
     await asyncio.to_thread(progress.report, "second", 50)
     progress.end("done")
@@ -60,7 +60,7 @@ async def test_begin_report_end() -> None:
 async def test_progress_that_ends_before_consent_is_not_shown() -> None:
     client = Client()
     progress = Progress(client, "work")  # type: ignore[arg-type]
-    progress.begin()
+    progress.report()
     progress.end()
     await a_moment()
     client.answers.set()
@@ -72,7 +72,7 @@ async def test_progress_that_ends_before_consent_is_not_shown() -> None:
 async def test_last_report_before_consent_is_shown() -> None:
     client = Client()
     progress = Progress(client, "work")  # type: ignore[arg-type]
-    progress.begin("", 0)
+    progress.report("", 0)
     progress.report("a", 10)
     progress.report("b", 20)
     await a_moment()
@@ -85,7 +85,7 @@ async def test_user_cancel_calls_on_cancel() -> None:
     client, stopped = Client(), list[str]()
     client.answers.set()
     progress = Progress(client, "work", lambda: stopped.append("now"))  # type: ignore[arg-type]
-    progress.begin()
+    progress.report()
     await a_moment()
     [token] = client.tokens.values()
     token.cancel()
@@ -100,7 +100,7 @@ async def test_client_without_progress_gets_no_messages(how: dict[str, bool]) ->
     client.refuses = True
     client.answers.set()
     progress = Progress(client, "work")  # type: ignore[arg-type]
-    progress.begin()
+    progress.report()
     progress.report()
     await a_moment()
     progress.end()
@@ -115,5 +115,5 @@ def test_nothing_happens_after_the_loop_has_closed() -> None:
     loop = asyncio.new_event_loop()
     progress = loop.run_until_complete(make())
     loop.close()
-    progress.begin()
+    progress.report()
     progress.end()

@@ -52,8 +52,19 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def counted(path: Path, clock: Clock) -> Statistics:
-    return Statistics(path, clock)
+def texts() -> dict[str, str]:
+    """The texts of the open documents, by name."""
+    return {}
+
+
+@pytest.fixture
+def counted(path: Path, texts: dict[str, str], clock: Clock) -> Statistics:
+    return Statistics(path, texts.get, clock)
+
+
+def on_disk(path: Path) -> Day:
+    """The sum over all days in the file."""
+    return total(Statistics(path, {}.get))
 
 
 def total(statistics: Statistics) -> Day:
@@ -99,32 +110,27 @@ def test_menu_entries_are_counted_separately(counted: Statistics) -> None:
     }  # fmt: skip
 
 
-def test_accepted_text_is_checked_when_due(counted: Statistics, clock: Clock) -> None:
-    asked = list[str]()
-
-    def text_of(document: str) -> str | None:
-        asked.append(document)
-        return "x = valid\n"
-
+def test_accepted_text_is_checked_when_due(counted: Statistics, texts: dict[str, str], clock: Clock) -> None:
+    texts["a.py"] = "x = valid\n"
     counted.accepted(counted.answered("a.py", "x = ", "value", 7.0))
     clock.now_s += KEPT_S - 1
-    counted.check_kept(text_of)
-    assert asked == []
+    counted.check_due()
+    assert total(counted)["judged_chars"] == 0
     counted.accepted(counted.answered("a.py", "y = ", "value", 7.0))
     clock.now_s += 1
-    counted.check_kept(text_of)
-    assert asked == ["a.py"]
+    counted.check_due()
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (5, 3)
-    counted.check_kept(text_of, at_once=True)
+    counted.check_kept()
     assert (total(counted)["judged_chars"], total(counted)["kept_chars"]) == (10, 3)
 
 
-def test_closed_document_is_checked_and_missing_one_ignored(counted: Statistics) -> None:
+def test_closed_document_is_checked_and_missing_one_ignored(counted: Statistics, texts: dict[str, str]) -> None:
+    texts |= {"a.py": "x = value", "b.py": "x = value"}
     for document in ("a.py", "b.py", "c.py"):
         counted.accepted(counted.answered(document, "x = ", "value", 7.0))
-    counted.check_kept(lambda _: "x = value", document="b.py", at_once=True)
+    counted.check_kept("b.py")
     assert total(counted)["judged_chars"] == 5
-    counted.check_kept({"a.py": "x = value"}.get, at_once=True)
+    counted.check_kept()
     assert total(counted)["judged_chars"] == 10
 
 
@@ -188,23 +194,23 @@ def test_file_is_private_and_contains_no_code(counted: Statistics, path: Path) -
 
 
 def test_two_servers_merge_their_counts(path: Path, clock: Clock) -> None:
-    one, other = Statistics(path, clock), Statistics(path, clock)
+    one, other = Statistics(path, {}.get, clock), Statistics(path, {}.get, clock)
     for i in range(4):
         (one, other)[i % 2].answered("a.py", "x" * i, "value", 7.0)
         one.save()
         other.save()
-    assert total(one)["answered"] == total(Statistics(path))["answered"] == 4
+    assert total(one)["answered"] == on_disk(path)["answered"] == 4
 
 
 def test_concurrent_processes_lose_no_counts(path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tinycopilot_server import statistics as s; s.LOCK_S = 60\n"
-        "counted = s.Statistics(Path(sys.argv[1]))\n"
+        "counted = s.Statistics(Path(sys.argv[1]), {}.get)\n"
         "for i in range(20): counted.answered('a.py', 'x' * i, 'value', 7.0); counted.save()"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert total(Statistics(path))["answered"] == 60
+    assert on_disk(path)["answered"] == 60
 
 
 @pytest.mark.parametrize(
@@ -230,7 +236,7 @@ def test_damaged_file_is_replaced(
     with caplog.at_level(logging.WARNING):
         counted.save()
     assert "counting starts at zero" in caplog.text
-    assert total(Statistics(path))["answered"] == 1
+    assert on_disk(path)["answered"] == 1
 
 
 def test_failed_write_is_retried(counted: Statistics, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +248,7 @@ def test_failed_write_is_retried(counted: Statistics, path: Path, monkeypatch: p
     assert not path.exists()
     counted.answered("a.py", "x", "other", 7.0)
     counted.save()
-    assert total(Statistics(path))["answered"] == 2
+    assert on_disk(path)["answered"] == 2
 
 
 def test_file_that_cannot_be_read_now_is_not_replaced(
@@ -260,7 +266,7 @@ def test_file_that_cannot_be_read_now_is_not_replaced(
         counted.save()
         assert total(counted)["answered"] == 1  # the one that is not in the file yet
     counted.save()
-    assert total(Statistics(path))["answered"] == 2
+    assert on_disk(path)["answered"] == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
@@ -277,17 +283,17 @@ def test_pipe_in_place_of_the_file_is_not_opened(counted: Statistics, path: Path
 
 async def test_file_is_written_at_most_once_a_minute(counted: Statistics, path: Path, clock: Clock) -> None:
     counted.answered("a.py", "", "value", 7.0)
-    counted.update(lambda _: None)
+    counted.update()
     await asyncio.sleep(0.05)
     assert not path.exists()
     clock.now_s += SAVE_S
-    counted.update(lambda _: None)
+    counted.update()
     while not path.exists():
         await asyncio.sleep(0.01)
     counted.answered("a.py", "x", "other", 7.0)
-    counted.update(lambda _: None)
+    counted.update()
     await asyncio.sleep(0.05)
-    assert total(Statistics(path))["answered"] == 1
+    assert on_disk(path)["answered"] == 1
 
 
 def test_forget_deletes_everything(counted: Statistics, path: Path) -> None:
@@ -310,12 +316,13 @@ def test_old_days_and_old_offers_are_dropped(counted: Statistics) -> None:
     assert total(counted)["accepted"] == 0
 
 
-def test_summary_text(counted: Statistics) -> None:
+def test_summary_text(counted: Statistics, texts: dict[str, str]) -> None:
     assert in_words({}) == "Nothing has been counted yet."
     name = counted.answered("a.py", "x = ", "value", 7.0)
     counted.shown(name)
     counted.accepted(name)
-    counted.check_kept(lambda _: "x = valid", at_once=True)
+    texts["a.py"] = "x = valid"
+    counted.check_kept()
     other = counted.answered("a.py", "y = ", "other", 70.0)
     words = in_words(counted.days())
     assert "2 suggestions, 1 accepted (50%)." in words
