@@ -11,8 +11,7 @@ from outline import Outline
 from replays import a_replay
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.replay import ReplayResult
-from tinycopilot.evaluation.replay_all import EvaluationResult
+from tinycopilot.evaluation.replay import EvaluationResult, ReplayResult
 from tinycopilot.evaluation.report.page import page, short_names
 from tinycopilot.page_file import check_page, write_page
 
