@@ -471,6 +471,22 @@ def test_data_has_one_type(tmp_path: Path) -> None:
         load_data(tmp_path / "x", "x", {})
 
 
+def test_tensor_of_a_tensor_is_refused(tmp_path: Path) -> None:
+    """Its storage would be a view, which can claim any length: memory behind the data would be read."""
+
+    def tensor(storage: bytes, step: int) -> bytes:
+        shape, strides = (b"J" + struct.pack("<i", n) + b"\x85" for n in (1_000_000, step))
+        return call("torch._utils", "_rebuild_tensor_v2", b"(" + storage + b"K\x00" + shape + strides + b"t")
+
+    stored = b"(" + short("storage") + b"ctorch\nFloatStorage\n" + short("0") + short("cpu") + b"K\x01tQ"
+    torch.save({"kind": "model", "a": torch.zeros(1)}, tmp_path / "x")
+    rewrite(tmp_path / "x", data_pkl=entry(tensor(stored, 0)))
+    assert load_data(tmp_path / "x", "model", {})["config"].shape == (1_000_000,)
+    rewrite(tmp_path / "x", data_pkl=entry(tensor(tensor(stored, 0), 1)))
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_data(tmp_path / "x", "model", {})
+
+
 def test_learning_curve_of_a_long_run_is_read_where_expected(tmp_path: Path) -> None:
     torch.save({"kind": "checkpoint", "curve": [i / 7 for i in range(120_000)]}, tmp_path / "c")
     assert len(load_data(tmp_path / "c", "checkpoint", {}, max_pickle_bytes=MAX_PICKLE_BYTES)["curve"]) == 120_000

@@ -37,10 +37,11 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
-class _Name:
-    """A global in a pickle: only its name, never resolved."""
+class _Storage:
+    """The memory that tensors are views of. A class of its own: a view of a view could claim any length."""
 
-    name: str
+    type_name: str
+    numbers: NDArray[Any]
 
 
 def read_archive(path: Path, n_bytes: int, max_pickle_bytes: int) -> Any:
@@ -92,7 +93,7 @@ class _Interpreter:
         self._archive = archive
         self._max_pickle_bytes = max_pickle_bytes
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
-        self._storages: dict[str, tuple[str, NDArray[Any]]] = {}  # file in the archive -> its type, and its numbers
+        self._storages: dict[str, _Storage] = {}  # by the name of the file in the archive
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stack below each mark
         self._memo: dict[int, Any] = {}
@@ -121,8 +122,8 @@ class _Interpreter:
                 pass
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
-                stack.append(argument)
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "GLOBAL":
+                stack.append(argument)  # of a global, only its name, which is never resolved
             case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append({"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}[name]())
             case "MARK":
@@ -144,8 +145,6 @@ class _Interpreter:
                 self._memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(_reusable(self._memo[argument]))
-            case "GLOBAL":
-                stack.append(_Name(argument))
             case "BINPERSID":
                 stack.append(self._storage(*stack.pop()))
             case "REDUCE":
@@ -170,14 +169,14 @@ class _Interpreter:
         self._top_of(dict).update(zip(keys, items[1::2], strict=True))
 
     def _made(self, function: Any, arguments: Any) -> Any:
-        if function == _Name(_ORDERED_DICT) and arguments == ():
+        if function == _ORDERED_DICT and arguments == ():
             return OrderedDict()
-        if function == _Name(_REBUILD_TENSOR):
+        if function == _REBUILD_TENSOR:
             return _tensor(*arguments)
         raise pickle.UnpicklingError("a function call is not allowed")
 
-    def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> NDArray[Any]:
-        module, _, name = storage_type.name.partition(" ")
+    def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
+        module, _, name = storage_type.partition(" ")
         if kind != "storage" or module != "torch" or name not in _DTYPES:
             raise pickle.UnpicklingError("a persistent id is not a tensor storage")
         dtype = np.dtype(_DTYPES[name])
@@ -188,30 +187,28 @@ class _Interpreter:
             numbers = np.frombuffer(self._archive.read(info), dtype)
             # bfloat16 is the upper half of float32; a copy is aligned, and writable.
             numbers = (numbers.astype("u4") << 16).view("f4") if name == "BFloat16Storage" else numbers.copy()
-            self._storages[info.filename] = name, numbers
-        known_name, numbers = self._storages[info.filename]
-        if name != known_name:
+            self._storages[info.filename] = _Storage(name, numbers)
+        storage = self._storages[info.filename]
+        if storage.type_name != name:
             raise ValueError("the data of a tensor has two types")
-        return numbers
+        return storage
 
 
 def _reusable(value: Any) -> Any:
     """Return a memoised value if reusing it cannot blow up the result: no nested lists, no cycles."""
     flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
-    if flat or isinstance(value, (*_PLAIN, _Name)):
+    if flat or isinstance(value, _PLAIN):
         return value
     raise pickle.UnpicklingError("a list or dictionary is referenced twice")
 
 
-def _tensor(
-    storage: NDArray[Any], offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
-) -> NDArray[Any]:
+def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> NDArray[Any]:
     """Return a view of the storage; strides are in values. Raises ValueError if it would reach outside."""
-    numbers = [offset, *shape, *strides]
-    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
+    numbers, sizes = storage.numbers, [offset, *shape, *strides]
+    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in sizes):
         raise ValueError("a tensor has an impossible shape")
     if not math.prod(shape):
-        return np.empty(shape, storage.dtype)
-    if offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) >= len(storage):
+        return np.empty(shape, numbers.dtype)
+    if offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) >= len(numbers):
         raise ValueError("a tensor is larger than its storage")
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, [n * storage.itemsize for n in strides])
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, [n * numbers.itemsize for n in strides])
