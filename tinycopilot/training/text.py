@@ -39,9 +39,6 @@ class Text:
     def __len__(self) -> int:
         return self._n_chars
 
-    def __repr__(self) -> str:
-        return f"Text({str(self.path)!r})"
-
     def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint16]:
         """Return `length` characters from each of `starts`, (B, length). Raises IndexError beyond the end."""
         return self._map()[starts[:, None] + np.arange(length)].astype(np.uint16, copy=False)

@@ -4,9 +4,10 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tinycopilot.page.chart import short
+from tinycopilot.page.render import Panel
 from tinycopilot.page.render import render as render_page
 from tinycopilot.page.words import figure, name_of, visible
 from tinycopilot.training.checkpoint import Run
@@ -25,14 +26,6 @@ from tinycopilot.training.watch.inputs import FixedInputs
 from tinycopilot.training.watch.watched_step import WatchedStep, attended_text
 
 RELOAD_S: Final = 10
-
-
-class Panel(NamedTuple):
-    """A section of the page."""
-
-    name: str
-    title: str
-    about: str
 
 
 PANELS: Final = (
