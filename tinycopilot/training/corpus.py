@@ -3,7 +3,6 @@
 Documents are streamed: only a digest of each is kept in memory, and the text of candidates for holding out.
 """
 
-import contextlib
 import hashlib
 import heapq
 import json
@@ -52,18 +51,19 @@ def prepare_corpus(
     """Read the sources `names` (sources.py), drop duplicates, split the documents, and store them in `folder`.
 
     `exclude`: files in folders that are not read. Raises UserError if there is no text, and OSError if `folder` cannot
-    be written; then nothing is left behind.
+    be written; then `folder` contains no complete corpus.
     """
     left_out, held_out = LeftOut(), list[str]()
-    with _empty_folder(folder):
-        write_text(folder / TRAIN_NAME, _split(_each_once(names, suffixes, left_out, exclude), held_out))
-        write_text(folder / HELD_OUT_NAME, held_out)
-        _hold_out_tail(folder)
-        texts = Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)
-        corpus = Corpus(*texts, corpus_label(names), _digest(*texts), left_out.all_lines())
-        with atomic_write(folder / FACTS_NAME) as file:  # last: without it, a corpus is incomplete
-            file.write(json.dumps({"label": corpus.label, "digest": corpus.digest}, indent=2).encode() + b"\n")
-        return corpus
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private
+    (folder / FACTS_NAME).unlink(missing_ok=True)
+    write_text(folder / TRAIN_NAME, _split(_each_once(names, suffixes, left_out, exclude), held_out))
+    write_text(folder / HELD_OUT_NAME, held_out)
+    _hold_out_tail(folder)
+    texts = Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME)
+    corpus = Corpus(*texts, corpus_label(names), _digest(*texts), left_out.all_lines())
+    with atomic_write(folder / FACTS_NAME) as file:  # last: without it, a corpus is incomplete
+        file.write(json.dumps({"label": corpus.label, "digest": corpus.digest}, indent=2).encode() + b"\n")
+    return corpus
 
 
 def open_corpus(folder: Path) -> Corpus:
@@ -156,21 +156,3 @@ def _hold_out_tail(folder: Path) -> None:
     tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line break before it serves as DOCUMENT_START
     held_out.path.write_bytes(np.concatenate([tail, held_out.read()]).astype("<u2").tobytes())
     os.truncate(train.path, (len(train) - len(tail)) * 2)
-
-
-@contextlib.contextmanager
-def _empty_folder(folder: Path) -> Iterator[None]:
-    """Remove an older corpus from `folder`; if the block raises, the new one too."""
-
-    def remove() -> None:
-        for name in (FACTS_NAME, TRAIN_NAME, HELD_OUT_NAME):
-            (folder / name).unlink(missing_ok=True)
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a copy of code that may be private
-    remove()
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove()
-        raise

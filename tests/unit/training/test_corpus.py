@@ -18,6 +18,7 @@ from tinycopilot.training.corpus import (
     HELD_OUT_CHARS,
     HELD_OUT_SHARE,
     Corpus,
+    CorpusError,
     corpus_label,
     open_corpus,
     prepare_corpus,
@@ -194,15 +195,16 @@ def test_duplicate_texts_count_once(tmp_path: Path) -> None:
     assert not set(string(corpus.train).split()) & set(string(corpus.held_out).split()) - {"value", "="}
 
 
-def test_empty_source_leaves_no_files(tmp_path: Path) -> None:
+def test_missing_source_leaves_no_complete_corpus(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     with pytest.raises(UserError, match=r"missing\.py: no such file"):
         prepare_corpus([str(tmp_path / "a.py"), str(tmp_path / "missing.py")], tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(CorpusError, match="no prepared corpus"):
+        open_corpus(tmp_path / "out")
 
 
 @pytest.mark.parametrize("fails_at", [1, 30])
-def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+def test_full_disk_leaves_no_complete_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
     for i in range(40):
         (tmp_path / f"{i}.py").write_text(f"value = {i}\n" * 30)
     prepare_corpus([str(tmp_path)], tmp_path / "out")
@@ -217,7 +219,8 @@ def test_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("tinycopilot.training.text.to_units", fail)
     with pytest.raises(OSError, match="No space left"):
         prepare_corpus([str(tmp_path)], tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(CorpusError, match="no prepared corpus"):
+        open_corpus(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
