@@ -83,7 +83,7 @@ def render(
             "is_running": is_running,
             "reload_s": RELOAD_S,
             "text": [name_of(c) if c.isspace() else visible(c) for c in text],
-            "steps": [_data(step) for step in steps],
+            "steps": [{"step": step.step, "name": _name(step), "attention": step.attention} for step in steps],
             "map": _map(steps, run.tokenizer.alphabet),
         },
     )
@@ -116,10 +116,6 @@ def _name(step: WatchedStep) -> str:
     """Return the step in words."""
     bits = f", loss {step.bits:.2f} bits" if math.isfinite(step.bits) else ""
     return f"step {step.step:,}{bits}"
-
-
-def _data(step: WatchedStep) -> dict[str, Any]:
-    return {"step": step.step, "name": _name(step), "attention": step.attention}
 
 
 def _map(steps: Sequence[WatchedStep], alphabet: str) -> dict[str, Any]:
