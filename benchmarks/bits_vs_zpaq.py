@@ -35,8 +35,7 @@ from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.excerpts import from_list, texts_in
-from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt, from_list, texts_in
 from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.files import LeftOut
 from tinycopilot.model.tokenizer import DOCUMENT_START

@@ -16,7 +16,7 @@ from tinycopilot.training.corpus import FACTS_NAME, HELD_OUT_NAME, TRAIN_NAME, C
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_per_char, write_sample
 from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.text import Text, TextWriter
+from tinycopilot.training.text import Text, write_text
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -31,12 +31,9 @@ def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, la
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
-        with TextWriter(folder / name, digest) as writer:
-            for text in texts:
-                writer.add(text)
-    facts = {"label": label, "digest": digest.hexdigest(), "n_documents": len(train) + len(held_out)}
-    n_chars = {"train_chars": len(Text(folder / TRAIN_NAME)), "held_out_chars": len(Text(folder / HELD_OUT_NAME))}
-    (folder / FACTS_NAME).write_text(json.dumps(facts | n_chars))
+        write_text(folder / name, texts)
+        Text(folder / name).feed(digest)
+    (folder / FACTS_NAME).write_text(json.dumps({"label": label, "digest": digest.hexdigest()}))
     return open_corpus(folder)
 
 

@@ -5,7 +5,8 @@ from typing import cast
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.evaluation.replay import Excerpt, ReplayResult, replay
+from tinycopilot.evaluation.excerpts import Excerpt
+from tinycopilot.evaluation.replay import ReplayResult, replay
 
 
 class ScriptedEngine:

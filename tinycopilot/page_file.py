@@ -45,6 +45,7 @@ def check_page(path: Path, flag: str) -> None:
 def write_page(path: Path, html: str, what: str = "report", *, is_private: bool = False) -> None:
     """Write `html` to `path`, atomically. Raises UserError if it can't be written; then the old file is unchanged."""
     try:
+        check_replaceable(path)
         with atomic_write(path, is_private=is_private) as file:
             file.write(html.encode())
     except OSError as error:

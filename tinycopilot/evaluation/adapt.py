@@ -15,9 +15,8 @@ from typing import Any
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
-from tinycopilot.evaluation.excerpts import from_middle, texts_in
+from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
-from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, Patterns, as_pattern, normalize_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer

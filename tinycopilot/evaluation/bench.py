@@ -62,7 +62,7 @@ def measure(
     dice = random.Random(0)
     say(f"decoding at {N_PLACES} positions")
     speed = measure_speed(engine, network, list(_places(texts, dice)))
-    measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed.to_json()}
+    measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed}
     latencies = _suggestions(engine, texts, dice, say)
     in_all = Latencies([ms for scenario in latencies.values() for ms in scenario.ms])
     measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | latencies).items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
-from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 

@@ -10,8 +10,7 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import evaluate_infill, table
-from tinycopilot.evaluation.replay import ShownSuggestion
-from tinycopilot.evaluation.replay_all import EvaluationResult, replay_all
+from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion, replay_all
 from tinycopilot.evaluation.report.page import page as report_page
 from tinycopilot.evaluation.score import calibration_error
 from tinycopilot.files import normalize_suffixes

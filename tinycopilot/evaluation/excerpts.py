@@ -3,12 +3,25 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.replay import Excerpt
 from tinycopilot.files import LeftOut, read_source, read_written, source_files
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The part text[first:last] of a file to type; the text before it already exists."""
+
+    name: str
+    """Path of the file."""
+    text: str
+    first: int
+    last: int
+    workspace: Path = Path()
+    """The folder whose other files are indexed."""
 
 
 def from_paths(

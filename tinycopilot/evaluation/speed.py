@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -26,29 +25,14 @@ N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}
 DRAFT_CHARS = {"cached": 0, "drafted": MAX_DRAFT_CHARS}
 
 
-@dataclass
-class DecodingSpeed:
-    """Measurements of decoding."""
+def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> dict[str, Any]:
+    """Decode at each of `steps`, with the methods interleaved, so that noise affects all equally.
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(N_CHARS, 0.0))
-    chars: dict[str, int] = field(default_factory=lambda: dict.fromkeys(N_CHARS, 0))
-    n_drafted: int = 0
-    """Number of drafted characters."""
-    n_correct: int = 0
-    """Number of accepted drafted characters."""
-    n_unequal: int = 0
-    """Number of texts that differ between the methods; rounding can decide between two equally likely characters."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return characters per second, accepted share and differing texts."""
-        per_second = {way: round(self.chars[way] / seconds, 1) for way, seconds in self.seconds.items()}
-        share = round(self.n_correct / self.n_drafted, 4) if self.n_drafted else None
-        return {"chars_per_second": per_second, "accepted_drafts": share, "unequal_texts": self.n_unequal}
-
-
-def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> DecodingSpeed:
-    """Decode at each of `steps`, with the methods interleaved, so that noise affects all equally."""
-    speed, tokenizer = DecodingSpeed(), engine.tokenizer
+    Returns characters per second by method, the accepted share of drafted characters, and how many texts differ between
+    the methods; rounding can decide between two equally likely characters.
+    """
+    tokenizer, seconds = engine.tokenizer, dict.fromkeys(N_CHARS, 0.0)
+    n_drafted = n_correct = n_unequal = 0
     reader, next_logits = Reader(network, tokenizer), network_logits(network, tokenizer)
     for step in steps:
         engine.ngrams.hold(step.document, step.before, step.after)
@@ -64,12 +48,15 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> De
                 recorder = Recorder(Continuation(engine.predictor, predictions, step.before))
                 decoded = decode(reader, recorder, step.before, max_draft_chars=DRAFT_CHARS[name])
             texts[name] = "".join(character for character, _ in islice(decoded, n_chars))
-            speed.seconds[name] += time.perf_counter() - since
-            speed.chars[name] += n_chars
-        speed.n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
+            seconds[name] += time.perf_counter() - since
+        n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
         came = texts["drafted"]
         for read in recorder.steps:  # the steps of "drafted", the last method
-            speed.n_drafted += min(len(read.drafted), len(came))  # the rest was not decoded
-            speed.n_correct += common_prefix_len(read.drafted, came)
+            n_drafted += min(len(read.drafted), len(came))  # the rest was not decoded
+            n_correct += common_prefix_len(read.drafted, came)
             came = came[len(read.accepted) :]
-    return speed
+    return {
+        "chars_per_second": {name: round(len(steps) * n / seconds[name], 1) for name, n in N_CHARS.items()},
+        "accepted_drafts": round(n_correct / n_drafted, 4) if n_drafted else None,
+        "unequal_texts": n_unequal,
+    }

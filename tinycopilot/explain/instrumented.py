@@ -27,9 +27,7 @@ class Attention:
     k: Floats
     """(H, N, D), rotated."""
     weights: Floats
-    """(H, N, N): attention weights between shown positions; queries are rows."""
-    earlier: Floats
-    """(H, N): total weight of the positions before the shown ones; with the row of `weights`, the sum is 1."""
+    """(H, N, N): attention weights between shown positions; queries are rows. The rest of 1 is of those before."""
 
 
 @dataclass(frozen=True)
@@ -116,23 +114,21 @@ def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[
     """Return softmax(q k / sqrt(D)) v, (T, C), where each query sees the last W positions; and its activations."""
     H, T, D = q.shape  # noqa: N806
     y = np.empty_like(q)
-    shown = np.zeros((H, n_shown, n_shown), np.float32)
-    earlier = np.zeros((H, n_shown), np.float32)
     for start in range(0, T, BLOCK):
-        end, first = min(T, start + BLOCK), max(0, start - window + 1)
-        query, key = np.arange(start, end)[:, None], np.arange(first, end)
-        is_seen = (key <= query) & (key > query - window)  # the band
-        scores = q[:, start:end] @ k[:, first:end].transpose(0, 2, 1) / np.float32(math.sqrt(D))
-        weights = softmax(np.where(is_seen, scores, -np.inf))  # (H, queries, keys)
-        y[:, start:end] = weights @ v[:, first:end]
-        for t in range(max(start, T - n_shown), end):
-            row, of_shown = weights[:, t - start], T - n_shown - first  # index of the first shown key in the row
-            earlier[:, t - (T - n_shown)] = row[:, : max(0, of_shown)].sum(-1)
-            seen = row[:, max(0, of_shown) :]
-            at = max(0, -of_shown)
-            shown[:, t - (T - n_shown), at : at + seen.shape[1]] = seen
-    attention = Attention(q[:, -n_shown:], k[:, -n_shown:], shown, earlier)
-    return y.transpose(1, 0, 2).reshape(T, H * D), attention
+        end = min(T, start + BLOCK)
+        weights = attention_weights(q, k, start, end, window)
+        y[:, start:end] = weights @ v[:, end - weights.shape[2] : end]
+    shown = attention_weights(q, k, T - n_shown, T, window)[:, :, -n_shown:]
+    return y.transpose(1, 0, 2).reshape(T, H * D), Attention(q[:, -n_shown:], k[:, -n_shown:], shown)
+
+
+def attention_weights(q: Floats, k: Floats, start: int, end: int, window: int) -> Floats:
+    """Return the weights of the queries from `start` to `end`, for all keys before `end` that one of them sees."""
+    first = max(0, start - window + 1)
+    query, key = np.arange(start, end)[:, None], np.arange(first, end)
+    is_seen = (key <= query) & (key > query - window)  # the band
+    scores = q[:, start:end] @ k[:, first:end].transpose(0, 2, 1) / np.float32(math.sqrt(q.shape[2]))
+    return softmax(np.where(is_seen, scores, -np.inf))  # (H, queries, keys)
 
 
 def softmax(z: Floats) -> Floats:

@@ -3,13 +3,11 @@
 import inspect
 import os
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import tinycopilot
-from tinycopilot import __version__
 
 ROOT = Path(tinycopilot.__file__).resolve().parents[1]
 """The folder of the package `tinycopilot`, or of the repository."""
@@ -23,7 +21,7 @@ class Link(NamedTuple):
     place: str
     """File below the package's folder, and line."""
     href: str
-    """URL in the public repository if it is known, else path relative to the page; empty if there is no path."""
+    """Path relative to the page; empty if there is none."""
 
 
 def link_to(symbol: Callable[..., Any], page: Path) -> Link:
@@ -31,22 +29,8 @@ def link_to(symbol: Callable[..., Any], page: Path) -> Link:
     plain = getattr(symbol, "py_func", symbol)  # the Python function, if it is compiled
     file, line = Path(inspect.getsourcefile(plain) or ""), inspect.getsourcelines(plain)[1]
     relative = file.resolve().relative_to(ROOT).as_posix()
-    repository = _repository()
-    if repository:
-        href = f"{repository}/blob/v{__version__}/{relative}#L{line}"
-    else:
-        try:
-            href = quote(os.fsencode(Path(os.path.relpath(file, page.resolve().parent)).as_posix()))
-        except ValueError:  # on another drive
-            href = ""
-    return Link(plain.__qualname__, f"{relative}:{line}", href)
-
-
-def _repository() -> str:
-    """URL of the public repository from the package's metadata; empty if there is none."""
     try:
-        urls = metadata.metadata("tinycopilot").get_all("Project-URL") or []
-    except metadata.PackageNotFoundError:
-        return ""
-    named = dict(url.split(", ", 1) for url in urls if ", " in url)
-    return next((named[name].rstrip("/") for name in ("Source", "Repository") if name in named), "")
+        href = quote(os.fsencode(Path(os.path.relpath(file, page.resolve().parent)).as_posix()))
+    except ValueError:  # on another drive
+        href = ""
+    return Link(plain.__qualname__, f"{relative}:{line}", href)

@@ -117,7 +117,7 @@ def generation(subject: Subject) -> dict[str, Any]:
     """One entry for each step of speculative decoding."""
     trace, n_read = subject.trace, len(DOCUMENT_START + subject.trace.place.before)
     steps, length = list[dict[str, Any]](), n_read
-    for i, step in enumerate(trace.steps):
+    for step in trace.steps:
         n_right = len(step.accepted) - 1
         steps.append(
             {
@@ -127,7 +127,6 @@ def generation(subject: Subject) -> dict[str, Any]:
                 "read": len(step.drafted) + 1,
                 "kept": length + n_right,
                 "ms": [significant(ms) for ms in (step.draft_ms, step.read_ms, step.verify_ms)],
-                "first": i == 0,
             }
         )
         length += len(step.accepted)
@@ -150,7 +149,6 @@ def mixture(subject: Subject) -> dict[str, Any]:
         "seen": seen,
         "context": trace.context,
         "n_occurrences": trace.n_occurrences,
-        "n_chars": trace.n_ngram_chars,
     }
 
 

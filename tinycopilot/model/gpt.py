@@ -28,8 +28,7 @@ class TinyGPT(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(
-            DecoderBlock(config.d_model, config.n_heads, 4 * config.d_model, config.conv_width)
-            for _ in range(config.n_layers)
+            DecoderBlock(config.d_model, config.n_heads, config.d_ff, config.conv_width) for _ in range(config.n_layers)
         )
         self.ln = nn.LayerNorm(config.d_model)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)

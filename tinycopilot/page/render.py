@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +13,18 @@ from tinycopilot import __version__
 from tinycopilot.page.words import figure, name_of, percent, visible
 
 FOLDER: Final = Path(__file__).parent
+
+
+class Panel(NamedTuple):
+    """A section of a page."""
+
+    name: str
+    """The id of its element."""
+    title: str
+    about: str
+    """An explanation of a few sentences."""
+    symbols: tuple[Callable[..., Any], ...] = ()
+    """The functions that compute its data."""
 
 
 def render(folder: Path, *, styles: Sequence[Path] = (), **values: Any) -> str:

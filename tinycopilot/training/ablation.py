@@ -9,7 +9,6 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,45 +110,14 @@ def train_config(without: Collection[str], seed: int) -> TrainConfig:
     return TrainConfig(seed=seed, warm_up_steps=0 if "warmup" in without else TrainConfig.warm_up_steps)
 
 
-@dataclass(frozen=True)
-class AblationResult:
-    """Results of an ablation run. Characters are counted over all epochs; bits are per character."""
-
-    without: list[str]
-    corpus: str
-    n_parameters: int
-    n_steps: int
-    seconds: float
-    """Training time, without evaluations."""
-    training: list[tuple[int, float]]
-    """Characters read and training loss, in bits, after each interval of 20 steps."""
-    held_out: list[tuple[int, float]]
-    """Characters read and loss on held-out text, in bits."""
-    held_out_bits: float
-    """The best loss on held-out text, read a window at a time."""
-    generating_bits: float
-    """Loss of the same weights on the same text, read one character at a time, so that no later one is visible."""
-    sample: str
-    """Text that the network generates after a prompt."""
-    events: list[str]
-    """Loss spikes, after which training returned to an earlier state."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; bits have four decimals."""
-        return {
-            name: [[n, round(bits, 4)] for n, bits in value] if name in ("training", "held_out")
-            else round(value, 4) if isinstance(value, float) else value
-            for name, value in dataclasses.asdict(self).items()
-        }  # fmt: skip
-
-    def table(self) -> str:
-        """Return the evaluations and the sample, as text for a terminal."""
-        lines = [f"{'characters':>12}  {'training':>9}  {'held out':>9}   bits per character"]
-        for n_chars, bits in self.held_out:
-            near = [loss for n, loss in self.training if n_chars * 0.9 <= n <= n_chars] or [math.nan]
-            lines.append(f"{n_chars:12,}  {sum(near) / len(near):9.3f}  {bits:9.3f}")
-        lines.append(f"one character at a time, as in generation: {self.generating_bits:.3f} bits per character")
-        return "\n".join([*lines, "", self.sample])
+def table(result: Mapping[str, Any]) -> str:
+    """Return the evaluations and the sample of `train_ablated`, as text for a terminal."""
+    lines = [f"{'characters':>12}  {'training':>9}  {'held out':>9}   bits per character"]
+    for n_chars, bits in result["held_out"]:
+        near = [loss for n, loss in result["training"] if n_chars * 0.9 <= n <= n_chars] or [math.nan]
+        lines.append(f"{n_chars:12,}  {sum(near) / len(near):9.3f}  {bits:9.3f}")
+    lines.append(f"one character at a time, as in generation: {result['generating_bits']:.3f} bits per character")
+    return "\n".join([*lines, "", result["sample"]])
 
 
 def check_parts(parts: Sequence[str], flags: Mapping[str, Any]) -> None:
@@ -173,14 +141,17 @@ def run_ablation(options: TrainOptions, parts: Sequence[str], *, as_json: bool, 
             console.print(line)
         size = SIZES[options.size] if options.size else TEACHING
         result = train_ablated(corpus, without, size, options.epochs or EPOCHS, flags["seed"], device, console)
-    console.print(f"trained in {result.seconds:.0f} s, and measured; the network is not saved")
-    answer(json.dumps(result.to_json()) if as_json else result.table())
+    console.print(f"trained in {result['seconds']:.0f} s, and measured; the network is not saved")
+    answer(json.dumps(result) if as_json else table(result))
 
 
 def train_ablated(
     corpus: Corpus, without: Sequence[str], size: Size, epochs: float, seed: int, device: torch.device, console: Console
-) -> AblationResult:
-    """Train a network of this size without these parts, and measure it. Raises CorpusError for too little text."""
+) -> dict[str, Any]:
+    """Train a network of this size without these parts; return its measurements.
+
+    Characters are counted over all epochs; bits are per character. Raises CorpusError for too little text.
+    """
     tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
     shape = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
     if len(corpus.train) <= shape.window:
@@ -207,16 +178,17 @@ def train_ablated(
         train(state, schedule, loader, evaluate, eval_steps, ObserverList([progress, *thread_tuners(device)]))
     log, model = state.log, state.result()
     best = min(log.evaluations, key=lambda evaluation: evaluation.bits)
-    return AblationResult(
-        without=list(without),
-        corpus=corpus.label,
-        n_parameters=n_parameters,
-        n_steps=log.n_steps,
-        seconds=round(log.seconds, 1),
-        training=[(interval.chars, interval.bits) for interval in log.intervals],
-        held_out=[(evaluation.chars, evaluation.bits) for evaluation in log.evaluations],
-        held_out_bits=best.bits,
-        generating_bits=bits_by_position(model, held_out, chunk=1)[1].mean().item(),
-        sample=best.sample,
-        events=list(log.events),
-    )
+    return {
+        "without": list(without),
+        "corpus": corpus.label,
+        "n_parameters": n_parameters,
+        "n_steps": log.n_steps,
+        "seconds": round(log.seconds, 1),
+        "training": [[interval.chars, round(interval.bits, 4)] for interval in log.intervals],
+        "held_out": [[evaluation.chars, round(evaluation.bits, 4)] for evaluation in log.evaluations],
+        "held_out_bits": round(best.bits, 4),
+        # Of the same weights on the same text, read one character at a time, so that no later one is visible.
+        "generating_bits": round(bits_by_position(model, held_out, chunk=1)[1].mean().item(), 4),
+        "sample": best.sample,
+        "events": log.events,
+    }

@@ -35,11 +35,7 @@ class DistContext:
 
     def wrap_model(self, model: nn.Module) -> nn.Module:
         """Return `model` such that its backward pass averages gradients over all processes."""
-        if self.world_size == 1:
-            return model
-        device = next(model.parameters()).device
-        device_ids = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=device_ids)
+        return model if self.world_size == 1 else DistributedDataParallel(model)
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the elementwise mean of `values` over all processes."""

@@ -11,7 +11,7 @@ import torch
 
 from tinycopilot import UserError, __version__
 from tinycopilot.model.gpt import TinyGPT
-from tinycopilot.page_file import check_replaceable
+from tinycopilot.page_file import check_replaceable, write_page
 from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
 from tinycopilot.training.batches import ids_of
 from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
@@ -27,7 +27,7 @@ from tinycopilot.training.promotion import (
     find_current_model,
     reference_bits,
 )
-from tinycopilot.training.report import write_report
+from tinycopilot.training.report.page import page
 from tinycopilot.training.saving import save_pair
 from tinycopilot.training.train_state import TrainState
 
@@ -170,5 +170,5 @@ def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict
             check_replaceable(report)
             report.replace(_report_of(kept))
     shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
-    write_report(report, log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown)
+    write_page(report, page(log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown))
     return report

@@ -86,37 +86,14 @@ class TrainLog:
 
     @classmethod
     def from_data(cls, data: object) -> Self:
-        """Return the log that `to_data` wrote. Raises ValueError if a part is missing, unknown or of the wrong type."""
+        """Return the log that `to_data` wrote. Raises ValueError or TypeError if a part is missing or unknown."""
         saved_names = {part.name: _SAVED_NAMES.get(part.name, part.name) for part in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != set(saved_names.values()):
             raise ValueError(f"a training log has exactly these parts: {', '.join(saved_names.values())}")
         parts = {name: data[saved] for name, saved in saved_names.items()}
-        for name, kind in _RECORDS.items():
-            parts[name] = [_record(kind, row) for row in _checked(list, saved_names[name], parts[name])]
-        parts["events"] = [_checked(str, "events", event) for event in _checked(list, "events", parts["events"])]
-        return cls(**parts | _scalars(cls, parts))
+        return cls(**parts | {name: [kind(*row) for row in parts[name]] for name, kind in _RECORDS.items()})
 
 
 _RECORDS: dict[str, type[Any]] = {"intervals": LogInterval, "evaluations": Evaluation, "hardest": HardCharacter}
 _SAVED_NAMES: dict[str, str] = {"intervals": "blocks", "evaluations": "looks"}
 """Field -> its name in checkpoints, which is the same in all versions."""
-
-
-def _record(kind: type[Any], row: object) -> Any:
-    names = [part.name for part in fields(kind)]
-    if not isinstance(row, list | tuple) or len(row) != len(names):
-        raise ValueError(f"{kind.__name__}: a row must have {', '.join(names)}")
-    return kind(**_scalars(kind, dict(zip(names, row, strict=True))))
-
-
-def _scalars(kind: type[Any], values: dict[str, object]) -> dict[str, Any]:
-    """Return the numbers and strings among `values`, each checked against the type that `kind` declares."""
-    plain = {part.name: part.type for part in fields(kind) if part.type in (int, float, str)}
-    return {name: _checked(type_, name, values[name]) for name, type_ in plain.items()}
-
-
-def _checked(type_: Any, name: str, value: object) -> Any:
-    """Return `value` as a `type_`. An int is accepted as a float; a bool is not a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float) if type_ is float else type_):
-        raise ValueError(f"{name} is {value!r:.80} where {type_.__name__} is expected")
-    return type_(value)

@@ -39,7 +39,7 @@ def check_replaceable(paths: ModelPaths) -> None:
     for path, kind in ((paths.model, "model"), (paths.tokenizer, "tokenizer")):
         if path.is_file() and path.stat().st_size:
             try:
-                load_data(path, kind, {}, shapes_only=True)
+                load_data(path, kind, {})
             except ModelFileError as error:
                 what = str(error).rpartition("; ")[0] or str(error)
                 raise UserError(f"{what}; not overwritten; use another name, or move the file") from None

@@ -140,8 +140,12 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     wanted = pattern.parts[n_fixed:]
 
     def takes(relative: str) -> bool:
-        itself, in_folder = _matches(relative.split("/"), wanted)
-        return itself or (in_folder and relative.lower().endswith(tuple(suffixes)))
+        parts = relative.split("/")
+        if _matches(parts, wanted):
+            return True
+        return relative.lower().endswith(tuple(suffixes)) and any(
+            _matches(parts[:n], wanted) for n in range(1, len(parts))
+        )
 
     def enters(relative: str) -> bool:
         return _may_lead_to(relative.split("/"), wanted)
@@ -153,30 +157,14 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     yield from read_written(itertools.chain([first], found), root, left_out)
 
 
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> tuple[bool, bool]:
-    """Return whether a path matches a pattern, and whether a folder above it does, both given as parts.
-
-    Follows all partial matches at once, in O(parts * wanted).
-    """
-    reached, in_folder = _with_no_folders({0}, wanted), False
-    for n_above, part in enumerate(parts):
-        in_folder |= n_above > 0 and len(wanted) in reached
-        following = set()
-        for i in reached - {len(wanted)}:
-            if wanted[i] == "**":
-                following |= set() if part.startswith(".") else {i}
-            elif _fits(part, wanted[i]):
-                following.add(i + 1)
-        reached = _with_no_folders(following, wanted)
-    return len(wanted) in reached, in_folder
-
-
-def _with_no_folders(reached: set[int], wanted: Sequence[str]) -> set[int]:
-    """Add the positions after each `**` that is reached, which may match no folder."""
-    for i, part in enumerate(wanted):
-        if part == "**" and i in reached:
-            reached = reached | {i + 1}
-    return reached
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, both given as parts."""
+    if not wanted:
+        return not parts
+    if wanted[0] == "**":
+        is_inside = bool(parts) and not parts[0].startswith(".") and _matches(parts[1:], wanted)
+        return is_inside or _matches(parts, wanted[1:])
+    return bool(parts) and _fits(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
 
 
 def _may_lead_to(parts: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -28,15 +28,14 @@ then (optim.py), so the estimated length has had no effect yet."""
 
 
 def chars_in_budget(
-    seconds: float, stages: Sequence[Stage], start_trial: Callable[[], Callable[[int, Stage], float]], dist: DistContext
+    seconds: float, stages: Sequence[Stage], seconds_of: Callable[[int, Stage], float], dist: DistContext
 ) -> float:
     """Estimate how many characters can be read in `seconds`, trial included, from a trial of each stage.
 
-    `start_trial` makes a network; it returns a function that takes n steps of a stage and returns their time.
+    `seconds_of` takes n steps of a stage, on a throwaway network, and returns their time.
     """
     started = time.perf_counter()
     n_chars = planned_s = 0.0
-    seconds_of = start_trial()
     for stage in stages:
         first_s = seconds_of(1, stage)  # the first step is slower: it allocates memory and compiles code
         wanted = round(_trial_s(seconds) / len(stages) / max(first_s, 1e-6))

@@ -188,12 +188,9 @@ def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: D
     """Return a new run; with a time budget, a trial determines its length. Raises UserError."""
     run = new_run(options, folder, device, dist, console.print)
     if minutes := run.flags["minutes"]:
-
-        def start_trial() -> Callable[[int, Stage], float]:
-            return partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
-
         console.print("measuring the training speed ...")
-        n_chars = chars_in_budget(60 * minutes, run.schedule.stages, start_trial, dist)
+        seconds_of = partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
+        n_chars = chars_in_budget(60 * minutes, run.schedule.stages, seconds_of, dist)
         schedule = Schedule.over(n_chars, run.schedule.stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)
     console.print(summary(run, device))

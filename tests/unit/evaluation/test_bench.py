@@ -86,14 +86,14 @@ def test_larger_size_predicts_the_same_text(pair: ModelPaths, monkeypatch: pytes
 
 def test_other_text_is_detected(network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [Step("a", "abc = (", ""), Step("a", "ab", "c")]
-    assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 0
+    assert measure_speed(Engine(network, tokenizer), network, steps)["unequal_texts"] == 0
 
     def wrong(*args: object, **options: object) -> Iterator[Decoded]:
         decoded = decode(*args, **options)  # type: ignore[arg-type]
         return itertools.chain([("?", 0.0)], decoded) if options["max_draft_chars"] else decoded
 
     monkeypatch.setattr(speed, "decode", wrong)
-    assert measure_speed(Engine(network, tokenizer), network, steps).n_unequal == 2
+    assert measure_speed(Engine(network, tokenizer), network, steps)["unequal_texts"] == 2
 
 
 def test_workspace_without_typeable_text_is_reported(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.network import Network
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
-from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i}\n\n\n" for i in range(30))

@@ -11,8 +11,7 @@ from outline import Outline
 from replays import a_replay
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.replay import ReplayResult
-from tinycopilot.evaluation.replay_all import EvaluationResult
+from tinycopilot.evaluation.replay import EvaluationResult, ReplayResult
 from tinycopilot.evaluation.report.page import page, short_names
 from tinycopilot.page_file import check_page, write_page
 
@@ -250,7 +249,7 @@ def test_invalid_destinations_are_reported_early(tmp_path: Path, monkeypatch: py
 
 def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
-    path.write_text("the one before")
+    path.write_text(before := '<meta name="generator" content="tinycopilot">')
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -258,4 +257,4 @@ def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(UserError, match="No space left on device"):
         write_page(path, written(some_replays()))
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "the one before")]
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", before)]

@@ -7,7 +7,7 @@ import pytest
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation import workspace as workspace_module
-from tinycopilot.evaluation.replay import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.evaluation.workspace import WorkspaceIndex, are_near_duplicates, shingles
 
 LINES = [f"a line of its own, {i}, which is longer than a shingle is: {i * i}\n" for i in range(20)]

@@ -154,16 +154,7 @@ def test_link_to_any_folder_is_encoded(tmp_path: Path, monkeypatch: pytest.Monke
     names = dict[str, Callable[..., object]]()
     exec(compile(file.read_text(), str(file), "exec"), names)
     monkeypatch.setattr(links, "ROOT", tmp_path)
-    monkeypatch.setattr(links, "_repository", lambda: "")
     assert link_to(names["f"], tmp_path / "page.html").href == "a%20%231%C2%A0%3F%2541%20%E2%80%AE/m.py"
-
-
-def test_page_links_the_public_repository_if_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "_repository", lambda: "https://example.org/tinycopilot")
-    href = link_to(read, Path("page.html")).href
-    assert re.fullmatch(
-        r"https://example\.org/tinycopilot/blob/v[\w.]+/tinycopilot/explain/instrumented\.py#L\d+", href
-    )
 
 
 @pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (1, 2), (3, 1)])

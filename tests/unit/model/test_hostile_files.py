@@ -20,7 +20,6 @@ from networks import randomize
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError, load_data
-from tinycopilot.model.storage.archive import StoredTensor, read_archive
 from tinycopilot.model.storage.limits import config_from_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -207,28 +206,6 @@ def ten_gigabytes_of_holes(p: ModelPaths) -> None:
 def ten_gigabytes_of_holes_in_a_tokenizer(p: ModelPaths) -> None:
     with p.tokenizer.open("r+b") as file:
         file.truncate(10_000_000_000)
-
-
-@damage
-def as_large_as_a_model_may_be_and_not_what_it_says(p: ModelPaths) -> None:
-    """150 MB of real zeros, with the config of a small network."""
-    weigh(p.model, head__weight=torch.zeros(10))
-    n_bytes = 150_000_000
-    claimed = struct.pack("<i", n_bytes // 4)
-    said = (
-        pickle_of(p.model).replace(b"K\x0atq", b"J" + claimed + b"tq").replace(b"K\x0a\x85q", b"J" + claimed + b"\x85q")
-    )
-    assert said.count(claimed) == 2
-    with zipfile.ZipFile(p.model) as archive:
-        others = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(p.model, "w") as archive:
-        for name, content in others.items():
-            if "/data/" in name and len(content) == 40:
-                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
-                    for _ in range(n_bytes // 1_000_000):
-                        file.write(bytes(1_000_000))
-            else:
-                archive.writestr(name, said if name.endswith("data.pkl") else content)
 
 
 @damage
@@ -483,10 +460,31 @@ def test_our_files_are_read_as_torch_reads_them(tmp_path: Path) -> None:
         assert mine[name].dtype == expected.numpy().dtype
     assert mine["h"] == theirs["h"] == data["h"]
     assert list(mine) == list(data)
-    shapes = read_archive(tmp_path / "x", 10_000, shapes_only=True)
-    assert shapes["a"] == StoredTensor((2, 4), np.dtype("f4"), 32, is_contiguous=False)
-    assert shapes["b"] == StoredTensor((24,), np.dtype("f4"), 96, is_contiguous=True)
-    assert shapes["e"] == StoredTensor((2,), np.dtype("f4"), 4, is_contiguous=True)
+
+
+def test_data_has_one_type(tmp_path: Path) -> None:
+    """Otherwise, a file could be read once for each type, which takes ten times its size."""
+    torch.save({"kind": "x", "a": torch.zeros(4), "b": torch.zeros(4, dtype=torch.int32)}, tmp_path / "x")
+    one_file = pickle_of(tmp_path / "x").replace(short("1"), short("0"))
+    rewrite(tmp_path / "x", data_pkl=one_file)
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_data(tmp_path / "x", "x", {})
+
+
+def test_tensor_of_a_tensor_is_refused(tmp_path: Path) -> None:
+    """Its storage would be a view, which can claim any length: memory behind the data would be read."""
+
+    def tensor(storage: bytes, step: int) -> bytes:
+        shape, strides = (b"J" + struct.pack("<i", n) + b"\x85" for n in (1_000_000, step))
+        return call("torch._utils", "_rebuild_tensor_v2", b"(" + storage + b"K\x00" + shape + strides + b"t")
+
+    stored = b"(" + short("storage") + b"ctorch\nFloatStorage\n" + short("0") + short("cpu") + b"K\x01tQ"
+    torch.save({"kind": "model", "a": torch.zeros(1)}, tmp_path / "x")
+    rewrite(tmp_path / "x", data_pkl=entry(tensor(stored, 0)))
+    assert load_data(tmp_path / "x", "model", {})["config"].shape == (1_000_000,)
+    rewrite(tmp_path / "x", data_pkl=entry(tensor(tensor(stored, 0), 1)))
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_data(tmp_path / "x", "model", {})
 
 
 def test_learning_curve_of_a_long_run_is_read_where_expected(tmp_path: Path) -> None:

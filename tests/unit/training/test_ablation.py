@@ -93,13 +93,13 @@ def test_each_part_can_be_trained_without(tmp_path: Path, without: tuple[str, ..
     lesson = Lesson(tmp_path, TEXT[:-300], TEXT[-300:])
     console = Console(quiet=True)
     result = train_ablated(lesson.corpus, without, SIZE, 1_500 / len(lesson.corpus.train), 0, CPU, console)
-    assert result.without == list(without)
-    assert result.n_steps == 12
-    assert result.training[-1][0] == 12 * 8 * 16
-    assert 0 < result.held_out_bits < math.log2(lesson.tokenizer.vocab_size)  # better than all equally likely
-    assert result.sample.startswith("def ")
+    assert result["without"] == list(without)
+    assert result["n_steps"] == 12
+    assert result["training"][-1][0] == 12 * 8 * 16
+    assert 0 < result["held_out_bits"] < math.log2(lesson.tokenizer.vocab_size)  # better than all equally likely
+    assert result["sample"].startswith("def ")
     if "causality" not in without:  # a window at a time, or one character: the same
-        assert result.generating_bits == pytest.approx(result.held_out_bits, abs=1e-3)
+        assert result["generating_bits"] == pytest.approx(result["held_out_bits"], abs=1e-3)
 
 
 @pytest.mark.slow

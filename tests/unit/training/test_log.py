@@ -1,6 +1,5 @@
 import io
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -42,22 +41,9 @@ def test_empty_log() -> None:
     assert repr(TrainLog.from_data(TrainLog().to_data())) == repr(TrainLog())
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"blocks": [[20, 4096, 0.5, 6.5]]}, "LogInterval: a row must have step, chars"),
-        ({"blocks": {"step": 1}}, "blocks is"),
-        ({"blocks": [[20.5, 4096, 0.5, 6.5, 1.0]]}, "step is 20.5 where int"),
-        ({"looks": [[1, 2, 3.0, 4.0, None]]}, "sample is None where str"),
-        ({"events": [1]}, "events is 1 where str"),
-        ({"hardest": [[b"a", 1, 1.0]]}, "character is b'a' where str"),
-        ({"seconds": "1"}, "seconds is '1' where float"),
-        ({"n_steps": True}, "n_steps is True where int"),
-        ({"mood": "good"}, "exactly these parts"),
-    ],
-)
-def test_invalid_log_is_refused(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        TrainLog.from_data(LOG.to_data() | change)
+@pytest.mark.parametrize("data", [LOG.to_data() | {"mood": "good"}, {"blocks": []}, [], None])
+def test_log_of_another_version_is_refused(data: object) -> None:
     with pytest.raises(ValueError, match="exactly these parts"):
-        TrainLog.from_data(list(change))
+        TrainLog.from_data(data)
+    with pytest.raises(TypeError):
+        TrainLog.from_data(LOG.to_data() | {"blocks": [[20, 4096, 0.5, 6.5]]})

@@ -1,6 +1,5 @@
 import dataclasses
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from outline import Outline
 
-from tinycopilot import UserError
 from tinycopilot.page.chart import high_axis, short, wide_axis
 from tinycopilot.page.words import visible
+from tinycopilot.page_file import write_page
 from tinycopilot.training.log import Evaluation, HardCharacter, LogInterval, TrainLog
-from tinycopilot.training.report import write_report
 from tinycopilot.training.report.curves import N_POINTS, bits_axis, chars_per_second, smoothed, thinned
 from tinycopilot.training.report.page import page
 
@@ -50,8 +48,8 @@ def paths(html: str) -> list[str]:
 
 
 def test_page_is_self_contained(tmp_path: Path) -> None:
-    path = tmp_path / "new folder" / "report.html"
-    write_report(path, a_run(), title="corpus.txt", command="tinycopilot train", facts=[("device", "CPU")])
+    path = tmp_path / "report.html"
+    write_page(path, page(a_run(), title="corpus.txt", command="tinycopilot train", facts=[("device", "CPU")]))
     html = path.read_text("utf-8")
     outline = Outline(html)
     assert "default-src 'none'; style-src 'unsafe-inline'\">" in html
@@ -248,22 +246,3 @@ def test_wide_axis_ends_with_the_run(high: int) -> None:
 def test_short_numbers() -> None:
     numbers = [0, 0.25, 17, 999.6, 98_213, 12_345_678, 999_999_999, 3e12]
     assert [short(n) for n in numbers] == ["0", "0.25", "17", "1 k", "98.2 k", "12.3 M", "1 G", "3 T"]
-
-
-def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "report.html"
-    before = write_report(path, a_run(), title="", command="", facts=[]) or path.read_text("utf-8")
-
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(UserError, match="No space left on device"):
-        write_report(path, a_run(), title="", command="", facts=[])
-    assert [(file.name, file.read_text("utf-8")) for file in tmp_path.iterdir()] == [("report.html", before)]
-
-
-def test_folder_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the report"):
-        write_report(tmp_path / "file" / "report.html", a_run(), title="", command="", facts=[])

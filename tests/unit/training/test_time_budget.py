@@ -30,7 +30,7 @@ def trial_seconds(n_steps: int, stage: Stage) -> float:
 
 
 def chars_in_budget(seconds: float, stages: Sequence[Stage] = STAGES) -> float:
-    return time_budget.chars_in_budget(seconds, stages, lambda: trial_seconds, DistContext())
+    return time_budget.chars_in_budget(seconds, stages, trial_seconds, DistContext())
 
 
 def test_each_stage_has_its_own_speed(tried: list[tuple[int, int]]) -> None:

@@ -1,5 +1,4 @@
 """Evaluation report: one self-contained HTML page.
 
-`page` writes the page; its parts are `figures`, `passages` and `typed`, with the suggestions. `heat` colors code by
-surprisal.
+`page` renders the page; its parts are `passages` and `typed`, with the suggestions. `heat` colors code by surprisal.
 """

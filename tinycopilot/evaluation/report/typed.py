@@ -1,7 +1,6 @@
 """The replayed code of a file, colored by surprisal, with the suggestions."""
 
 import itertools
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,51 +13,28 @@ def typed_file(replayed: ReplayResult) -> dict[str, Any]:
     """Return the figures of a replay and its code, in whole lines."""
     excerpt, lines = replayed.excerpt, Lines(replayed.excerpt.text)
     whole = lines.around(excerpt.first, excerpt.last)
-    heat, shown = HeatMap(replayed), _Suggestions(replayed.shown)
+    heat = HeatMap(replayed)
     return {
         "figures": replayed.score.figures(),
         "begin": lines.number(excerpt.first),
         "before": lines.number(whole[0]) - 1,
-        "lines": [_line(first, last, heat, shown) for first, last in lines.between(*whole)],
+        "lines": [_line(first, last, heat, replayed.shown) for first, last in lines.between(*whole)],
     }
 
 
-class _Suggestions:
-    """The suggestions of one excerpt, by offset."""
-
-    def __init__(self, shown: Sequence[ShownSuggestion]) -> None:
-        self._wrong = [one for one in shown if not one.accepted]
-        self._accepted = [one for one in shown if one.accepted]
-        self._starts = [one.at for one in self._accepted]
-        ends = [one.at + one.n_correct for one in self._accepted]
-        self._cuts = sorted({*self._starts, *ends, *(one.at for one in self._wrong)})
-
-    def wrong_between(self, first: int, last: int) -> list[ShownSuggestion]:
-        """Return the wrong suggestions at offsets first ... last - 1."""
-        begin, end = (bisect_left(self._wrong, at, key=lambda one: one.at) for at in (first, last))
-        return self._wrong[begin:end]
-
-    def pieces(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Return first ... last as ranges, split where suggestions start and end."""
-        cuts = self._cuts[bisect_right(self._cuts, first) : bisect_left(self._cuts, last)]
-        return list(itertools.pairwise([first, *cuts, last]))
-
-    def accepted_at(self, at: int) -> ShownSuggestion | None:
-        """Return the accepted suggestion that contains offset `at`."""
-        i = bisect_right(self._starts, at) - 1
-        return self._accepted[i] if i >= 0 and at < self._starts[i] + self._accepted[i].n_correct else None
-
-
-def _line(first: int, last: int, heat: HeatMap, shown: _Suggestions) -> dict[str, Any]:
+def _line(first: int, last: int, heat: HeatMap, shown: Sequence[ShownSuggestion]) -> dict[str, Any]:
     """Return a line of code, in pieces with the suggestions there, and the wrong ones to show next to it."""
-    wrong = {one.at: one for one in shown.wrong_between(first, last)}
+    wrong = {one.at: one for one in shown if first <= one.at < last and not one.accepted}
+    accepted = [one for one in shown if one.at < last and one.at + one.n_correct > first and one.accepted]
+    ends = {at for one in accepted for at in (one.at, one.at + one.n_correct)}
+    cuts = sorted(at for at in {*wrong, *ends} if first < at < last)
     pieces = [
         {
             "begin": begin,
             "wrong": wrong.get(begin),
-            "accepted": shown.accepted_at(begin),
+            "accepted": next((one for one in accepted if one.at <= begin < one.at + one.n_correct), None),
             "runs": heat.runs(begin, end, tuple(LETTERS), quiet=True),
         }
-        for begin, end in shown.pieces(first, last)
+        for begin, end in itertools.pairwise([first, *cuts, last])
     ]
     return {"pieces": pieces, "wrong": [*wrong.values()]}

@@ -1,7 +1,6 @@
 """The panels of the page: what each one explains, and the functions that compute it."""
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from tinycopilot.completion.decoding import decode
 from tinycopilot.completion.distribution import count, interpolate, mix
@@ -15,19 +14,7 @@ from tinycopilot.completion.truncation import Prefixes, truncate
 from tinycopilot.explain import instrumented
 from tinycopilot.explain.panels import promoted
 from tinycopilot.model.tokenizer import SimpleTokenizer
-
-
-class Panel(NamedTuple):
-    """A section of the page."""
-
-    name: str
-    """The id of the element that page.js fills."""
-    title: str
-    about: str
-    """An explanation of two sentences."""
-    symbols: tuple[Callable[..., Any], ...]
-    """The functions that compute its data."""
-
+from tinycopilot.page.render import Panel
 
 PANELS: Final = (
     Panel(

@@ -38,12 +38,10 @@ def load_data(
     *,
     max_bytes: int = MAX_BYTES,
     max_pickle_bytes: int = MAX_PICKLE_BYTES,
-    shapes_only: bool = False,
 ) -> dict[str, Any]:
     """Return what `save_atomically` wrote, if it is of this `kind` and contains `required` (name -> type).
 
-    Tensors are NumPy arrays, or StoredTensor with `shapes_only`, which takes no memory. A pickle that calls a function
-    is rejected before it runs. Raises ModelFileError.
+    Tensors are NumPy arrays. A pickle that calls a function is rejected before it runs. Raises ModelFileError.
     """
     require_file(path, kind)
     n_bytes = path.stat().st_size
@@ -55,7 +53,7 @@ def load_data(
         with path.open("rb") as file:
             if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes
                 raise ModelFileError(f"{path}: not a tinycopilot {kind} file; {RETRAIN}")
-        data = read_archive(path, max_bytes, max_pickle_bytes=max_pickle_bytes, shapes_only=shapes_only)
+        data = read_archive(path, n_bytes, max_pickle_bytes)
     except ModelFileError:
         raise
     except PermissionError:

@@ -1,8 +1,9 @@
 """Read files from `torch.save` without PyTorch: a zip archive of one pickle and each tensor's bytes.
 
 Tensors become NumPy arrays. No function that a file names is called, and every size that it claims is checked against
-the size of the file. `torch.load(weights_only=True)` runs no foreign code either, but a few bytes of pickle can make it
-allocate gigabytes (`bytearray(10**10)`) or run for hours (nested tuples as a dictionary key).
+the size of the file, so that reading takes at most a few times as much memory. `torch.load(weights_only=True)` runs no
+foreign code either, but a few bytes of pickle can make it allocate gigabytes (`bytearray(10**10)`) or run for hours
+(nested tuples as a dictionary key).
 """
 
 import math
@@ -36,53 +37,25 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
-class _Name:
-    """A global in a pickle: only its name, never resolved."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor's metadata; with `shapes_only`, nothing else of it is read."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    n_bytes: int
-    """Size of its values in the file, in bytes."""
-    is_contiguous: bool
-    """Whether its values are stored in row-major order, each once; a view can claim any number of values."""
-
-
-@dataclass(frozen=True)
 class _Storage:
-    """The memory that tensors are views of."""
+    """The memory that tensors are views of. A class of its own: a view of a view could claim any length."""
 
-    n: int
-    n_bytes: int
-    dtype: np.dtype[Any]
-    numbers: NDArray[Any] | None
-    """(n,), or None with `shapes_only`."""
+    type_name: str
+    numbers: NDArray[Any]
 
 
-def read_archive(
-    path: Path, max_bytes: int, *, max_pickle_bytes: int = MAX_PICKLE_BYTES, shapes_only: bool = False
-) -> Any:
-    """Return the object in the file at `path`, with tensors as NumPy arrays (bfloat16 as float32).
+def read_archive(path: Path, n_bytes: int, max_pickle_bytes: int) -> Any:
+    """Return the object in the file at `path`, of `n_bytes`, with tensors as NumPy arrays (bfloat16 as float32).
 
-    With `shapes_only`, tensors are StoredTensor, and their values are not read. Raises UnpicklingError if the file
-    contains anything but dictionaries, lists, tuples, plain values and tensors; OSError; ValueError, zipfile.BadZipFile
-    and others if it is damaged.
+    Raises UnpicklingError if the file contains anything but dictionaries, lists, tuples, plain values and tensors;
+    OSError; ValueError, zipfile.BadZipFile and others if it is damaged.
     """
-    n_bytes = path.stat().st_size
-    if n_bytes > max_bytes:
-        raise ValueError(f"{n_bytes:,} bytes, more than {max_bytes:,}")
     with path.open("rb") as file:
         if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
             raise ValueError("too many files in the archive")
         with zipfile.ZipFile(file) as archive:
             _check_sizes(archive, n_bytes)
-            return _Interpreter(archive, max_pickle_bytes, shapes_only).value()
+            return _Interpreter(archive, max_pickle_bytes).value()
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
@@ -116,12 +89,11 @@ def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
 class _Interpreter:
     """Interprets the pickle opcodes that build plain values; any other opcode is an error."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_pickle_bytes: int, shapes_only: bool) -> None:
+    def __init__(self, archive: zipfile.ZipFile, max_pickle_bytes: int) -> None:
         self._archive = archive
         self._max_pickle_bytes = max_pickle_bytes
-        self._shapes_only = shapes_only
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
-        self._storages: dict[tuple[str, str], _Storage] = {}
+        self._storages: dict[str, _Storage] = {}  # by the name of the file in the archive
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stack below each mark
         self._memo: dict[int, Any] = {}
@@ -150,8 +122,8 @@ class _Interpreter:
                 pass
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
-                stack.append(argument)
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "GLOBAL":
+                stack.append(argument)  # of a global, only its name, which is never resolved
             case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append({"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}[name]())
             case "MARK":
@@ -173,8 +145,6 @@ class _Interpreter:
                 self._memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(_reusable(self._memo[argument]))
-            case "GLOBAL":
-                stack.append(_Name(argument))
             case "BINPERSID":
                 stack.append(self._storage(*stack.pop()))
             case "REDUCE":
@@ -199,53 +169,46 @@ class _Interpreter:
         self._top_of(dict).update(zip(keys, items[1::2], strict=True))
 
     def _made(self, function: Any, arguments: Any) -> Any:
-        if function == _Name(_ORDERED_DICT) and arguments == ():
+        if function == _ORDERED_DICT and arguments == ():
             return OrderedDict()
-        if function == _Name(_REBUILD_TENSOR):
+        if function == _REBUILD_TENSOR:
             return _tensor(*arguments)
         raise pickle.UnpicklingError("a function call is not allowed")
 
     def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
-        module, _, name = storage_type.name.partition(" ")
+        module, _, name = storage_type.partition(" ")
         if kind != "storage" or module != "torch" or name not in _DTYPES:
             raise pickle.UnpicklingError("a persistent id is not a tensor storage")
         dtype = np.dtype(_DTYPES[name])
         info = self._archive.getinfo(f"{self._top}/data/{key}")
         if info.file_size != n * dtype.itemsize:
             raise ValueError("the size of a tensor does not match its data")
-        if (key, name) not in self._storages:
-            numbers = None if self._shapes_only else np.frombuffer(self._archive.read(info), dtype)
-            is_bfloat16 = name == "BFloat16Storage"
-            if numbers is not None:  # bfloat16 is the upper half of float32; a copy is aligned, and writable
-                numbers = (numbers.astype("u4") << 16).view("f4") if is_bfloat16 else numbers.copy()
-            self._storages[key, name] = _Storage(n, info.file_size, np.dtype("f4") if is_bfloat16 else dtype, numbers)
-        return self._storages[key, name]
+        if info.filename not in self._storages:
+            numbers = np.frombuffer(self._archive.read(info), dtype)
+            # bfloat16 is the upper half of float32; a copy is aligned, and writable.
+            numbers = (numbers.astype("u4") << 16).view("f4") if name == "BFloat16Storage" else numbers.copy()
+            self._storages[info.filename] = _Storage(name, numbers)
+        storage = self._storages[info.filename]
+        if storage.type_name != name:
+            raise ValueError("the data of a tensor has two types")
+        return storage
 
 
 def _reusable(value: Any) -> Any:
     """Return a memoised value if reusing it cannot blow up the result: no nested lists, no cycles."""
     flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
-    if flat or isinstance(value, (*_PLAIN, _Name, _Storage)):
+    if flat or isinstance(value, _PLAIN):
         return value
     raise pickle.UnpicklingError("a list or dictionary is referenced twice")
 
 
-def _tensor(
-    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
-) -> NDArray[Any] | StoredTensor:
+def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> NDArray[Any]:
     """Return a view of the storage; strides are in values. Raises ValueError if it would reach outside."""
-    numbers = [offset, *shape, *strides]
-    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in numbers):
+    numbers, sizes = storage.numbers, [offset, *shape, *strides]
+    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in sizes):
         raise ValueError("a tensor has an impossible shape")
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= storage.n:
-        raise ValueError("a tensor is larger than its storage")
-    if storage.numbers is None:
-        row_major = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-        is_contiguous = all(n == 1 or a == b for n, a, b in zip(shape, strides, row_major, strict=True))
-        n_bytes = storage.n_bytes // max(storage.n, 1) * math.prod(shape)
-        return StoredTensor(shape, storage.dtype, n_bytes, is_contiguous)
     if not math.prod(shape):
-        return np.empty(shape, storage.dtype)
-    itemsize = storage.dtype.itemsize
-    return np.lib.stride_tricks.as_strided(storage.numbers[offset:], shape, [n * itemsize for n in strides])
+        return np.empty(shape, numbers.dtype)
+    if offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) >= len(numbers):
+        raise ValueError("a tensor is larger than its storage")
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, [n * numbers.itemsize for n in strides])

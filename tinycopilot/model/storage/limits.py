@@ -1,4 +1,4 @@
-"""Limits on what a model file may claim, checked before any memory is allocated for it."""
+"""Limits on what a model file may claim, checked before a network is created."""
 
 import dataclasses
 import reprlib

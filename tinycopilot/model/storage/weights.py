@@ -1,16 +1,13 @@
-"""Read config and weights from a model file, with all checks before memory is allocated. Imports no PyTorch."""
+"""Read config and weights from a model file, and check them. Imports no PyTorch."""
 
 import reprlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import ModelFileError, load_data
-from tinycopilot.model.storage.archive import StoredTensor
 from tinycopilot.model.storage.limits import MAX_PARAMETERS, config_from_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -24,7 +21,13 @@ def read_weights(
 
     Raises ModelFileError, also if the model was not trained with `tokenizer`, where one is given.
     """
-    data = _load_model_data(path, tokenizer, shapes_only=True)
+    required = {"config": dict, "tokenizer_digest": str, "weights": dict}
+    data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES)
+    if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
+        raise ModelFileError(
+            f"{path}: the tokenizer does not match this model; give both files from one training run "
+            "(--model-path and --tokenizer-path)"
+        )
     try:
         config = config_from_data(data["config"])
     except TypeError:
@@ -33,39 +36,19 @@ def read_weights(
         raise ModelFileError(f"{path}: invalid model: {error}") from None
     if tokenizer is not None and config.vocab_size != tokenizer.vocab_size:
         raise ModelFileError(f"{path}: the model has {config.vocab_size} ids, its tokenizer {tokenizer.vocab_size}")
-    _check_shapes(path, data["weights"], config)
-    stored = [weight for weight in data["weights"].values() if weight.is_contiguous]
-    if len(stored) < len(data["weights"]) or sum(weight.n_bytes for weight in stored) > path.stat().st_size:
-        raise ModelFileError(
-            f"{path}: damaged: too short for {config.n_parameters:,} weights"
-        )  # views that share memory can claim any size
-    weights = _load_model_data(path, tokenizer, shapes_only=False)["weights"]
-    _check_shapes(path, weights, config)  # the file may have been replaced meanwhile
-    for name, weight in weights.items():
-        if not np.isfinite(weight).all():
-            raise ModelFileError(f"{path}: damaged: {name} contains NaN or infinity; train again")
-    return config, weights
-
-
-def _load_model_data(path: Path, tokenizer: SimpleTokenizer | None, *, shapes_only: bool) -> dict[str, Any]:
-    required = {"config": dict, "tokenizer_digest": str, "weights": dict}
-    data = load_data(path, "model", required, max_bytes=MAX_MODEL_BYTES, shapes_only=shapes_only)
-    if tokenizer is not None and data["tokenizer_digest"] != tokenizer.digest:
-        raise ModelFileError(
-            f"{path}: the tokenizer does not match this model; give both files from one training run "
-            "(--model-path and --tokenizer-path)"
-        )
-    return data
-
-
-def _check_shapes(path: Path, weights: Mapping[str, Any], config: GPTConfig) -> None:
-    """Raise ModelFileError unless `weights` (arrays, or StoredTensor) have the names and shapes of `config`."""
-    expected = config.weight_shapes()
+    weights, expected = data["weights"], config.weight_shapes()
     if foreign := expected.keys() ^ weights.keys():
         some = ", ".join(sorted(reprlib.repr(name).strip("'") for name in foreign)[:3])
         raise ModelFileError(f"{path}: damaged: missing or unknown weights: {some}")
     for name, shape in expected.items():
         weight = weights[name]
-        is_tensor = isinstance(weight, np.ndarray | StoredTensor)
-        if not is_tensor or weight.shape != shape or weight.dtype != np.float32:
+        if not isinstance(weight, np.ndarray) or weight.shape != shape or weight.dtype != np.float32:
             raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {shape}")
+    # Views that share memory can claim any size. (bfloat16 takes two bytes.)
+    are_contiguous = all(weight.flags.c_contiguous for weight in weights.values())
+    if not are_contiguous or 2 * config.n_parameters > path.stat().st_size:
+        raise ModelFileError(f"{path}: damaged: too short for {config.n_parameters:,} weights")
+    for name, weight in weights.items():
+        if not np.isfinite(weight).all():
+            raise ModelFileError(f"{path}: damaged: {name} contains NaN or infinity; train again")
+    return config, weights

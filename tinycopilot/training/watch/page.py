@@ -4,9 +4,10 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tinycopilot.page.chart import short
+from tinycopilot.page.render import Panel
 from tinycopilot.page.render import render as render_page
 from tinycopilot.page.words import figure, name_of, visible
 from tinycopilot.training.checkpoint import Run
@@ -25,14 +26,6 @@ from tinycopilot.training.watch.inputs import FixedInputs
 from tinycopilot.training.watch.watched_step import WatchedStep, attended_text
 
 RELOAD_S: Final = 10
-
-
-class Panel(NamedTuple):
-    """A section of the page."""
-
-    name: str
-    title: str
-    about: str
 
 
 PANELS: Final = (
@@ -90,7 +83,7 @@ def render(
             "is_running": is_running,
             "reload_s": RELOAD_S,
             "text": [name_of(c) if c.isspace() else visible(c) for c in text],
-            "steps": [_data(step) for step in steps],
+            "steps": [{"step": step.step, "name": _name(step), "attention": step.attention} for step in steps],
             "map": _map(steps, run.tokenizer.alphabet),
         },
     )
@@ -123,10 +116,6 @@ def _name(step: WatchedStep) -> str:
     """Return the step in words."""
     bits = f", loss {step.bits:.2f} bits" if math.isfinite(step.bits) else ""
     return f"step {step.step:,}{bits}"
-
-
-def _data(step: WatchedStep) -> dict[str, Any]:
-    return {"step": step.step, "name": _name(step), "attention": step.attention}
 
 
 def _map(steps: Sequence[WatchedStep], alphabet: str) -> dict[str, Any]:
