@@ -8,6 +8,7 @@ import os
 import re
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from tinycopilot import UserError
@@ -140,7 +141,7 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     wanted = pattern.parts[n_fixed:]
 
     def takes(relative: str) -> bool:
-        parts = relative.split("/")
+        parts = tuple(relative.split("/"))
         if _matches(parts, wanted):
             return True
         return relative.lower().endswith(tuple(suffixes)) and any(
@@ -157,7 +158,8 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     yield from read_written(itertools.chain([first], found), root, left_out)
 
 
-def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+@lru_cache(maxsize=100_000)  # several `**` in a deep folder would otherwise take exponential time
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Whether a path matches a pattern, both given as parts."""
     if not wanted:
         return not parts
