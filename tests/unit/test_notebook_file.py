@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_source, read_written, source_files
-from tinycopilot.masking import MASK
-from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells
+from tinycopilot.files.left_out import LeftOut, Reason
+from tinycopilot.files.masking import MASK
+from tinycopilot.files.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells
+from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written
+from tinycopilot.files.walking import source_files
 
 OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["printed_by_the_cell\n"]}
 PASSWORD = "hunter2-" + "9fK3qLz8"  # split, so that this file itself contains no secret

@@ -7,7 +7,7 @@ from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import texts_in
 from tinycopilot.evaluation.replay import Excerpt
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 
 SHINGLE_CHARS = 50
 

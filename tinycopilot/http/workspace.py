@@ -12,7 +12,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.syntaxes import suffixes_of_written
-from tinycopilot.secret_files import is_secret_document
+from tinycopilot.files.secret_files import is_secret_document
 
 RESCAN_S = 30.0
 """Minimum time between two searches for files that have changed on disk. Requests trigger them."""

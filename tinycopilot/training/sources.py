@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_written, source_files, walk
+from tinycopilot.files.left_out import LeftOut, Reason
+from tinycopilot.files.reading import NotTextError, read_pieces, read_written
+from tinycopilot.files.walking import source_files, walk
 from tinycopilot.paths import user_path
 
 BLOCK_SEPARATOR = "# %% "

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tinycopilot import UserError
 from tinycopilot.atomic import atomic_write
-from tinycopilot.files import MAX_BYTES, read_source
-from tinycopilot.secret_files import is_secret_place, is_secret_source
+from tinycopilot.files.left_out import MAX_BYTES
+from tinycopilot.files.reading import read_source
+from tinycopilot.files.secret_files import is_secret_place, is_secret_source
 
 ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """Byte order mark -> encoding. A file without one is UTF-8."""

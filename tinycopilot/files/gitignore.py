@@ -286,3 +286,8 @@ def _escaped(glob: bytes, i: int) -> tuple[int, int]:
     if i >= len(glob):
         raise PatternError
     return glob[i], i + 1
+
+
+def below(path: str, top: str) -> str:
+    """Return the path relative to `top`, with `/` on every system."""
+    return path[len(top) :].replace(os.sep, "/").lstrip("/")
