@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tinycopilot import UserError
-from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import NO_HOME, http_token_path, log_path, user_cache_folder, user_data_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def stored(*, with_models: bool) -> Iterator[Stored]:
     data = user_data_folder()
     places = [
         (user_cache_folder(), "the index, which contains text from your files"),
-        (user_log_folder(), "the log"),
+        (log_path().parent, "the log"),
         (http_token_path(), "the token of `serve --http`"),
     ]
     if with_models:

@@ -22,7 +22,7 @@ from tinycopilot.client.doctor import (
 )
 from tinycopilot.client.editors import Machine, check_editors, check_nvim, own_settings, parse_jsonc
 from tinycopilot.client.findings import Finding, Level
-from tinycopilot.paths import ModelPaths, unused_paths, user_model, user_model_folder, workspace_model
+from tinycopilot.paths import unused_paths, user_model, workspace_model
 
 SERVER = "/opt/tinycopilot/bin/tinycopilot-server"
 SECRET = "a-setting-that-is-nobodys-business"
@@ -317,7 +317,7 @@ def test_model_in_use_and_its_origin(tmp_path: Path) -> None:
     assert "abcdefabcdef" in tokenizer.text
     assert facts["gpus"] == ["cuda"]
 
-    users = ModelPaths(user_model_folder() / "tiny_gpt.pth", user_model_folder() / "tokenizer.pth")
+    users = user_model()
     write(users.model, "x")
     assert next(iter(check_model(None, None, sound, {}))).text == f"your own: {users.model}"
 
