@@ -591,11 +591,11 @@ def _serve_http(arguments: argparse.Namespace) -> int:
     run_http(arguments.http, workspace=arguments.workspace, language=arguments.language or "", say=_say)
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> None:
     """Start the language server, type a program as an editor would, and print the suggestions."""
     from tinycopilot.client.demo import run_demo
 
-    return run_demo(arguments.model_path, arguments.tokenizer_path)
+    run_demo(arguments.model_path, arguments.tokenizer_path)
 
 
 def _compile(_arguments: argparse.Namespace) -> None:

@@ -93,8 +93,8 @@ async def _session(console: Console, model_path: str | None, tokenizer_path: str
     )
 
 
-def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
-    """Run the demo; return the exit code. Raises UserError if the server has no model."""
+def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> None:
+    """Run the demo. Raises UserError if the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
@@ -107,4 +107,3 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     where = editors.as_posix() if editors.is_dir() else "PATH/TO/THE/CLONE/editors"
     plugins = {"vscode": in_command(f"{where}/vscode"), "nvim": f"{where}/nvim", "lua_server": server.as_posix()}
     console.print(CONNECT.format(program=in_command(str(program)), server=server, **plugins), markup=False)
-    return 0
