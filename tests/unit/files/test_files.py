@@ -15,7 +15,7 @@ from tinycopilot.files.patterns import Patterns, normalize_suffixes
 from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written, why_not_written
 from tinycopilot.files.walking import source_files
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def tree(root: Path, **files: str) -> None:
