@@ -18,7 +18,7 @@ from tinycopilot.files.secret_files import is_secret, is_secret_source
 MAX_WHOLE_BYTES = 100_000_000
 """A larger file is never read as a whole, even if a user names it."""
 
-PIECE_BYTES = 2_000_000
+PIECE_CHARS = 2_000_000
 """Files are read in pieces of about this size, to limit memory."""
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -66,7 +66,7 @@ def read_source(
 def read_pieces(
     path: Path, as_it_is: bool = False, *, max_bytes: int | None = None, follow_link: bool = True
 ) -> Iterator[str]:
-    """Yield the text of `read_source` in pieces of about PIECE_BYTES: whole lines, unless one is longer.
+    """Yield the text of `read_source` in pieces of about PIECE_CHARS: whole lines, unless one is longer.
 
     A notebook is one piece.
     """
@@ -78,39 +78,13 @@ def read_pieces(
     names = {path.name, Path(os.path.realpath(path)).name}
     if any(map(is_secret, names)):
         raise _secret(path)
-    decoder: io.IncrementalNewlineDecoder | None = None
-    n_bytes_before, is_utf16, rest, above = 0, False, "", ""
-    for data in _chunks(path, max_bytes, follow_link):
-        if decoder is None:
-            is_utf16 = data.startswith(UTF16_MARKS) and _may_be_utf16(data[:8192])
-            codec = codecs.getincrementaldecoder("utf-16" if is_utf16 else "utf-8-sig")()
-            decoder = io.IncrementalNewlineDecoder(codec, translate=not as_it_is)
-        if not is_utf16 and b"\0" in data:
-            raise NotTextError(
-                f"{path}: a binary file, not text; use a text file or a folder of source code", Reason.BINARY
-            )
-        try:
-            text = decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            first = n_bytes_before + len(data) - len(error.object) + error.start
-            if is_utf16:
-                raise NotTextError(
-                    f"{path}: damaged UTF-16 (byte {first}: {error.reason}); save it again, as UTF-8 if you can",
-                    Reason.NOT_UTF16,
-                ) from None
-            raise NotTextError(
-                f"{path}: not UTF-8 text (byte {first}); convert it, for instance with `iconv -f latin1 -t utf-8`",
-                Reason.NOT_UTF8,
-            ) from None
-        text = rest + text
-        # In UTF-16, byte 10 is not always a line end, so a chunk may end within a line, which moves to the next piece,
-        # as does an incomplete private key.
-        n_whole = ((text.rfind("\n") + 1) or len(text)) if data and is_utf16 else len(text)
-        n_whole = start_of_unfinished_key(text[:n_whole]) if data else n_whole
+    rest = above = ""
+    for i, piece in enumerate(_decoded(path, as_it_is, max_bytes, follow_link)):
+        text = rest + piece
+        n_whole = start_of_unfinished_key(text) if piece else len(text)  # an incomplete key moves to the next piece
         text, rest = text[:n_whole], text[n_whole:]
-        if n_bytes_before == 0 and any(is_secret_source(name, text) for name in names):
+        if i == 0 and any(is_secret_source(name, text) for name in names):
             raise _secret(path)
-        n_bytes_before += len(data)
         if text:
             yield text if as_it_is else mask(above + text)[len(above) :]  # a secret's name may be on the line above it
             above = text[max(text.rfind("\n", 0, -1) + 1, len(text) - REACH_CHARS) :]
@@ -140,20 +114,41 @@ def _secret(path: Path) -> NotTextError:
     )
 
 
-def _chunks(path: Path, max_bytes: int | None, follow_link: bool) -> Iterator[bytes]:
-    """Yield the bytes of a file, and an empty chunk at the end. The file may grow meanwhile."""
+def _decoded(path: Path, as_it_is: bool, max_bytes: int | None, follow_link: bool) -> Iterator[str]:
+    """Yield the text of a file in pieces, and an empty one at the end. The file may grow meanwhile."""
     try:
         with open_regular(path, follow_link=follow_link) as file:
-            n_bytes = 0
-            while data := file.read(PIECE_BYTES):
-                data += file.readline(PIECE_BYTES) if len(data) == PIECE_BYTES else b""
-                n_bytes += len(data)
-                if max_bytes is not None and n_bytes > max_bytes:
+            start = file.peek()
+            is_utf16 = start.startswith(UTF16_MARKS) and _may_be_utf16(start)
+            lines = io.TextIOWrapper(file, "utf-16" if is_utf16 else "utf-8-sig", newline="" if as_it_is else None)
+            text = "?"
+            while text:
+                try:
+                    text = lines.read(PIECE_CHARS) + lines.readline(PIECE_CHARS)
+                except UnicodeDecodeError as error:
+                    first = file.tell() - len(error.object) + error.start
+                    if is_utf16:
+                        raise NotTextError(
+                            f"{path}: damaged UTF-16 (byte {first}: {error.reason}); save it again, as UTF-8 if "
+                            "you can",
+                            Reason.NOT_UTF16,
+                        ) from None
+                    if b"\0" not in error.object:
+                        raise NotTextError(
+                            f"{path}: not UTF-8 text (byte {first}); convert it, for instance with "
+                            "`iconv -f latin1 -t utf-8`",
+                            Reason.NOT_UTF8,
+                        ) from None
+                    text = "\0"
+                if max_bytes is not None and file.tell() > max_bytes:
                     raise NotTextError(
                         f"{path}: over {max_bytes // 1_000_000} MB, which is too large; use a smaller file", Reason.HUGE
                     )
-                yield data
-            yield b""
+                if "\0" in text and not is_utf16:
+                    raise NotTextError(
+                        f"{path}: a binary file, not text; use a text file or a folder of source code", Reason.BINARY
+                    )
+                yield text
     except FileNotFoundError:
         raise NotTextError(f"{path}: no such file; check the path", Reason.UNREADABLE) from None
     except NotRegularError:

@@ -1,17 +1,17 @@
 """Open a regular file for reading, without blocking."""
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 
 class NotRegularError(OSError):
     """A link, pipe, socket or device instead of a regular file."""
 
 
-def open_regular(path: Path | str, *, follow_link: bool = False) -> BinaryIO:
+def open_regular(path: Path | str, *, follow_link: bool = False) -> io.BufferedReader:
     """Open a regular file for reading, without blocking. Raises OSError.
 
     A pipe or device is not opened, because that can block or have side effects. If the file was replaced by one

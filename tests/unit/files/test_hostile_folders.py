@@ -142,7 +142,7 @@ def test_folder_replaced_by_a_link_before_entering(root: Path) -> None:
 
 
 def test_file_that_grows_while_reading(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinycopilot.files.reading.PIECE_BYTES", 100)
+    monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", 100)
     path = root / "a.py"
     n_pieces = 0
     with pytest.raises(NotTextError, match="too large") as caught:

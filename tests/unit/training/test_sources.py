@@ -96,7 +96,7 @@ def test_long_text_becomes_several_documents(text: str) -> None:
 
 
 def test_long_named_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinycopilot.files.reading.PIECE_BYTES", 100)
+    monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", 100)
     monkeypatch.setattr("tinycopilot.files.reading.MAX_BYTES", 100)
     text = "".join(f"line {i}\n" for i in range(1_000))
     (tmp_path / "f.py").write_text(text)
