@@ -83,8 +83,7 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
 
 async def _session(console: Console, model_path: str | None, tokenizer_path: str | None) -> None:
     async with running_server(model_path, tokenizer_path) as server:
-        editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
-        editor.open()
+        editor = Editor(server.client, "thermometer.py", OPENED)
         n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(

@@ -341,8 +341,7 @@ async def _round_trip(
 
     async with running_server(model_path, tokenizer_path) as server:
         n_shown = 0
-        editor = Editor.on_no_disk(server.client, "doctor.py", OPENED)
-        editor.open()
+        editor = Editor(server.client, "doctor.py", OPENED)
         async with asyncio.timeout(ANSWERS_LIMIT_S):
             for character in TYPED[:N_ANSWERS]:
                 n_shown += await editor.suggestion() != ""

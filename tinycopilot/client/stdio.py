@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +33,21 @@ class Server:
     """Seconds from the start of the process until it reported that it is ready."""
 
 
-@dataclass
 class Editor:
-    """One document in an editor, with the cursor at its end."""
+    """One document in an editor, with the cursor at its end. It is not on disk: the server needs a URI, but no file."""
 
-    client: LanguageClient
-    uri: str
-    text: str
-    version: int = 1
-    answer_ms: list[float] = field(default_factory=list)
-    """Round-trip time of each inline completion request."""
-
-    @classmethod
-    def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
-        """Return an editor with an unsaved document: the server needs a URI, but no file."""
-        return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
+    def __init__(self, client: LanguageClient, name: str, text: str) -> None:
+        """Open the document."""
+        self.client, self.text, self.version = client, text, 1
+        self.uri = Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri()  # noqa: PTH100
+        self.answer_ms: list[float] = []
+        """Round-trip time of each inline completion request."""
+        item = types.TextDocumentItem(self.uri, "python", self.version, text)
+        client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def _cursor(self) -> types.Position:
         lines = self.text.split("\n")
         return types.Position(len(lines) - 1, len(lines[-1]))  # the text is ASCII
-
-    def open(self) -> None:
-        """Open the document."""
-        item = types.TextDocumentItem(self.uri, "python", self.version, self.text)
-        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def type(self, characters: str) -> None:
         """Insert text at the cursor, which is at the end."""
