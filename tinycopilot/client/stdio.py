@@ -34,10 +34,10 @@ class Server:
 
 
 class Editor:
-    """One document in an editor, with the cursor at its end. It is not on disk: the server needs a URI, but no file."""
+    """One document in an editor, with the cursor at its end."""
 
-    def __init__(self, client: LanguageClient, name: str, text: str) -> None:
-        """Open the document."""
+    def __init__(self, client: LanguageClient, name: str | Path, text: str) -> None:
+        """Open the document. The file need not exist, nor, if `name` is no absolute path, its folder."""
         self.client, self.text, self.version = client, text, 1
         self.uri = Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri()  # noqa: PTH100
         self.answer_ms: list[float] = []
