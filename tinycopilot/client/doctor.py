@@ -101,10 +101,9 @@ def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
     try:
         for finding in check():
             findings.append(finding)
-    except UserError as error:
-        findings.append(problem_of(title, str(error)))
     except Exception as error:  # the other sections are still useful
-        if line := missing_library(traceback.format_exc()):
+        line = str(error) if isinstance(error, UserError) else missing_library(traceback.format_exc())
+        if line:
             findings.append(problem_of(title, line))
         elif isinstance(error, ImportError):
             missing = (error.name or str(error)).partition(".")[0]

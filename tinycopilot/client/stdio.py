@@ -113,13 +113,13 @@ async def running_server(model_path: str | None, tokenizer_path: str | None) -> 
             raise UserError(problem)
         yield Server(client, process.pid, time.perf_counter() - began)
     except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls raises RuntimeError if the server has exited
-        await _end(client)
+        await _end(client, process)
         why = await last_line or str(error) or "no response in time"
         raise UserError(
             f"the language server did not respond ({why}); run `tinycopilot serve` to see why, or reinstall tinycopilot"
         ) from None
     finally:
-        await _end(client)
+        await _end(client, process)
         await last_line
 
 
@@ -132,18 +132,17 @@ async def _last_line(stream: asyncio.StreamReader | None) -> str:
     return last.strip()
 
 
-async def _end(client: LanguageClient) -> None:
+async def _end(client: LanguageClient, process: asyncio.subprocess.Process) -> None:
     """Shut the server down as an editor does; kill it if it does not respond within END_LIMIT_S."""
-    process = client._server
-    if client.stopped and process is not None and process.returncode is not None:
+    if client.stopped and process.returncode is not None:
         return
     try:
         async with asyncio.timeout(END_LIMIT_S):
-            if process is not None and process.returncode is None:
+            if process.returncode is None:
                 await client.shutdown_async(None)
                 client.exit(None)
             await client.stop()
     except (TimeoutError, RuntimeError, ConnectionError):
-        if process is not None and process.returncode is None:
+        if process.returncode is None:
             process.kill()
         await client.stop()

@@ -64,14 +64,9 @@ class TextFile:
 
 def _read(path: Path) -> tuple[bytes, str]:
     """Return the byte order mark, which some Windows programs write, and the text as it is. Raises UserError."""
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
+    if path.is_dir():
         raise UserError(f"{path}: is a folder; use a file in it (--workspace takes a folder)")
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: not a regular file; use a text file")
-    if status.st_size > MAX_BYTES:
-        raise UserError(f"{path}: over {MAX_BYTES // 1_000_000} MB, too large for play; use a smaller file")
-    text = read_source(path, as_it_is=True)
+    text = read_source(path, as_it_is=True, max_bytes=MAX_BYTES)
     with path.open("rb") as file:
         mark = next(filter(file.read(3).startswith, ENCODINGS), b"")
     if max(map(len, LINE_END.split(text))) > MAX_LINE_CHARS:
