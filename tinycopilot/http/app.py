@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -110,16 +111,13 @@ def _logprobs(scored: Sequence[ScoredCharacter], parameters: Parameters) -> Json
     if parameters.n_logprobs is None:
         return None
     tokens = [_with_line_ends(one.character, parameters) for one in scored]
-    offsets, offset = [], len(parameters.prompt)
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token)
+    offsets = list(accumulate(map(len, tokens), initial=len(parameters.prompt)))
     likeliest = [{_with_line_ends(c, parameters): log_p for c, log_p in one.likeliest} for one in scored]
     return {
         "tokens": tokens,
         "token_logprobs": [one.log_p for one in scored],
         "top_logprobs": likeliest,
-        "text_offset": offsets,
+        "text_offset": offsets[:-1],
     }
 
 
