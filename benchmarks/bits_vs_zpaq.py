@@ -37,7 +37,7 @@ from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import Excerpt, from_list, texts_in
 from tinycopilot.evaluation.workspace import WorkspaceIndex
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.paths import model_to_load
 from tinycopilot.training.corpus import prepare_corpus

@@ -17,7 +17,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_paths, texts_in
 from tinycopilot.evaluation.score import Score
 from tinycopilot.evaluation.workspace import WorkspaceIndex
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.paths import model_to_load
 
 PACKAGES = ("rich", "_pytest", "hypothesis", "pygls", "hatchling", "packaging")

@@ -30,7 +30,7 @@ from resident import CLEAR_REFS, Resident
 from tinycopilot import UserError
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.training.sources import documents
 
 INDEX_S, RESIDENT_MB, PREDICT_US = 10.0, 200.0, 60.0

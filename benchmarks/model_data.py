@@ -6,7 +6,7 @@ Packages are fetched once, by pip, npm and apt-get at the listed versions, into 
 is checked; existing files are not fetched again. FOLDER/text then contains the training documents, in a folder for each
 source, FOLDER/scripts those that are Python scripts, and FOLDER/held_out documents of the same sources that are held
 out, Python and other languages separately.
-Files are selected as in any folder (tinycopilot/files.py), without tests, vendored copies, files under a license that
+Files are selected as in any folder (tinycopilot/files/), without tests, vendored copies, files under a license that
 is not permissive, duplicates, and files that share a long passage with the packages of heldout.json.
 
 If apt-get cannot fetch a file (it needs Debian 12, and source packages for SQLite), put it into FOLDER/downloads by
@@ -32,7 +32,9 @@ from typing import IO, Any
 
 from heldout_bits import LISTING, fetch
 
-from tinycopilot.files import LeftOut, read_written, source_files
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.reading import read_written
+from tinycopilot.files.walking import source_files
 from tinycopilot.training.sources import STDLIB_LEFT_OUT
 
 ROOT = Path(__file__).resolve().parents[1]

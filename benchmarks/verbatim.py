@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.generation import generate
 from tinycopilot.completion.network import load_pair
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.paths import model_to_load
 from tinycopilot.training.sources import documents
 

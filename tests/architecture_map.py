@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 SOURCES = {"tinycopilot": ROOT / "tinycopilot", "tinycopilot_server": ROOT / "server" / "tinycopilot_server"}
 SHARED = "files"
-"""The node for the modules directly in tinycopilot/, except cli.py and api.py."""
+"""The node for the package of this name and the modules directly in tinycopilot/, except cli.py and api.py."""
 DESCRIPTIONS = {
     "server": "the language server",
     "cli": "tinycopilot/cli.py: parse, call, print",
@@ -27,7 +27,7 @@ DESCRIPTIONS = {
     "completion": "engine, compiled network, n-gram model",
     "model": "the network in PyTorch; tokenizer and model files, which need no PyTorch",
     "page": "template, styles and script of HTML pages",
-    SHARED: "modules directly in tinycopilot/: which files are read, secrets, paths",
+    SHARED: "which files are read, secrets; modules directly in tinycopilot/: paths, processes",
 }
 PACKAGES = sorted(init.parent.name for init in SOURCES["tinycopilot"].glob("*/__init__.py"))
 FOLDERS = {

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from tinycopilot.files import open_regular
+from tinycopilot.files.regular import open_regular
 
 ABANDONED_AFTER_S = 600.0
 """Temporary files older than this were left by killed processes, and are removed."""

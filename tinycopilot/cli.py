@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 from unicodedata import category
 
@@ -70,53 +71,48 @@ def main(argv: Sequence[str] | None = None, *, server_program: str = "tinycopilo
             stream.reconfigure(errors="replace")  # the terminal may lack Unicode
     try:
         return int(arguments.run(arguments) or 0)
-    except UserError as error:
-        print(f"tinycopilot: {_printable(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return _stopped()
-    except ImportError as error:
-        if _is_library_missing():
-            return 2
-        package = (error.name or "").partition(".")[0]
-        if not package or package.startswith("tinycopilot"):
-            raise  # a bug of ours
-        print(f"tinycopilot: cannot import {package} ({error}); run `tinycopilot doctor`", file=sys.stderr)
-        return 2
-    except SystemError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # raised in compiled code
-            return _stopped()
-        raise
-    except OSError as error:
-        is_pipe = error.filename is None and error.errno == errno.EINVAL and sys.platform == "win32"
-        if is_pipe or isinstance(error, BrokenPipeError):  # `tinycopilot generate ... | head`
+    except (KeyboardInterrupt, SystemError) as error:
+        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):  # in compiled code
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("\ntinycopilot: stopped", file=sys.stderr)
+        return 130
+    except (UserError, ImportError, OSError) as error:
+        if _is_closed_pipe(error):  # `tinycopilot generate ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        if _is_library_missing():
-            return 2
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
-            print("tinycopilot: the current folder no longer exists; change to another one", file=sys.stderr)
-            return 2
-        print(f"tinycopilot: {error.filename or 'system error'}: {error.strerror or error}", file=sys.stderr)
+        if (line := _in_words(error)) is None:
+            raise
+        print(f"tinycopilot: {_printable(line)}", file=sys.stderr)
         return 2
 
 
-def _is_library_missing() -> bool:
-    """Report the system library whose absence caused the current error, such as NumPy's or Numba's."""
+def _is_closed_pipe(error: Exception) -> bool:
+    """Whether the reader of standard output has exited. On Windows, that is EINVAL."""
+    if isinstance(error, OSError) and error.errno == errno.EINVAL and sys.platform == "win32":
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)
+
+
+def _in_words(error: UserError | ImportError | OSError) -> str | None:
+    """Return an error as one line; None for a bug of ours."""
     import traceback
 
     from tinycopilot.extras import missing_library
 
-    if line := missing_library(traceback.format_exc()):
-        print(f"tinycopilot: {line}", file=sys.stderr)
-    return bool(line)
-
-
-def _stopped() -> int:
-    """Report Ctrl-C; ignore further ones."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print("\ntinycopilot: stopped", file=sys.stderr)
-    return 130
+    match error:
+        case UserError():
+            return str(error)
+        case _ if line := missing_library(traceback.format_exc()):  # such as NumPy's or Numba's
+            return line
+        case ImportError():
+            package = (error.name or "").partition(".")[0]
+            is_ours = not package or package.startswith("tinycopilot")
+            return None if is_ours else f"cannot import {package} ({error}); run `tinycopilot doctor`"
+        case FileNotFoundError(filename=None):  # raised by os.getcwd
+            return "the current folder no longer exists; change to another one"
+        case _:
+            return f"{error.filename or 'system error'}: {error.strerror or error}"
 
 
 PARAS = os.path.join("paras", "tiny_gpt.pth")  # noqa: PTH118 (light imports)
@@ -181,11 +177,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinycopilot {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    about = (
-        "Train a model. If it is not worse than the model in use, it replaces that model, and the old one is kept "
-        "under another name. A worse model is saved under another name and not used."
-    )
-    train = _command(commands, "train", _train, "train a model", about)
+    train = _command(commands, "train", _train, "train a model")
     about = "where to save the model (default: next to --tokenizer-path if that is given, else in the user data folder)"
     _add_files(train, about)
     _add(train, "--corpus", nargs="+", metavar="SOURCE", action="extend", help=CORPUS_HELP)
@@ -218,13 +210,8 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=about)
     _add_progress(train)
 
-    about = (
-        "Fine-tune your model, or the bundled one, on a workspace. About 10 % of the files are held out. The new "
-        "model and the one that the workspace uses now are both evaluated on these files, each mixed with an n-gram "
-        "model of the other files. If the new model is better, it is used, in this workspace only."
-    )
     adapt = _command(
-        commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there", about
+        commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there"
     )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
@@ -234,10 +221,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
     _add_progress(adapt)
 
-    about = (
-        "Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."
-    )
-    generate = _command(commands, "generate", _generate, "continue a prompt", about)
+    generate = _command(commands, "generate", _generate, "continue a prompt")
     _add_files(generate)
     about = "text to continue (default: prompts from standard input)"
     generate.add_argument("prompt", nargs="?", metavar="PROMPT", help=about)
@@ -250,8 +234,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "number of characters to generate (default: 200)"
     _add(generate, "--max_new_chars", type=_positive, default=200, metavar="N", help=about)
 
-    about = "Simulate typing the code, and count the keystrokes that suggestions would have saved."
-    evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code", about)
+    evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code")
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(
         evaluate,
@@ -273,16 +256,14 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(evaluate, "--report", metavar="FILE.html", help="write an HTML report of your code, colored by surprisal")
     _add_files(evaluate, WORKSPACE_MODEL_HELP)
 
-    about = "Replay code and measure suggestion latency, memory and decoding speed."
-    bench = _command(commands, "bench", _bench, "measure latency on this machine", about)
+    bench = _command(commands, "bench", _bench, "measure latency on this machine")
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
     about = "benchmark the model's network, widened to this size"
     _add(bench, "--size", choices=("nano", "small", "base", "large"), help=about)
     _add(bench, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
     _add_files(bench)
 
-    about = "Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."
-    play = _command(commands, "play", _play, "type in the terminal, with ghost text", about)
+    play = _command(commands, "play", _play, "type in the terminal, with ghost text")
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
     _add(
         play,
@@ -295,11 +276,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
     _add_files(play, WORKSPACE_MODEL_HELP)
 
-    about = (
-        "Explain how the model predicts the next characters of a text: probabilities, where the same context occurred "
-        "before, and why a suggestion is or isn't shown. At most the last 200 characters are explained."
-    )
-    explain = _command(commands, "explain", _explain, "see why a suggestion is or isn't shown", about)
+    explain = _command(commands, "explain", _explain, "see why a suggestion is or isn't shown")
     about = (
         "the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
         "from standard input (default: an example)"
@@ -312,12 +289,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     _add_eagerness(explain)
     _add_files(explain, WORKSPACE_MODEL_HELP)
 
-    about = (
-        "Run the language server over stdio or, with --tcp, on a local TCP port. The client passes settings as "
-        "initializationOptions. With --http, run an HTTP endpoint instead, which follows OpenAI's completions "
-        "API, for editors without inline completion over LSP."
-    )
-    serve = _command(commands, "serve", _serve, "run the language server, or an HTTP endpoint", about)
+    serve = _command(commands, "serve", _serve, "run the language server, or an HTTP endpoint")
     serve.prog = server_program
     serve.set_defaults(program=server_program)
     how = serve.add_mutually_exclusive_group()
@@ -329,24 +301,17 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     about = "with --http: language of the code if the request has no `document` (default: python)"
     _add(serve, "--language", metavar="ID", help=about)
 
-    about = "Start the language server, type a program as an editor would, and print the suggestions."
-    demo = _command(commands, "demo", _demo, "watch the language server complete a program", about)
+    demo = _command(commands, "demo", _demo, "watch the language server complete a program")
     _add_files(demo)
 
-    about = "Compile the network and the n-gram model for this processor, so that the first run doesn't have to."
-    _command(commands, "compile", _compile, "compile the network and the n-gram model in advance", about)
+    _command(commands, "compile", _compile, "compile the network and the n-gram model in advance")
 
-    about = (
-        "Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code. "
-        "With --all, also delete the models that you trained. The command lists what it would delete, and asks first."
-    )
-    clean = _command(commands, "clean", _clean, "delete stored data", about)
+    clean = _command(commands, "clean", _clean, "delete stored data")
     clean.allow_abbrev = False  # it deletes
     _add(clean, "--all", action="store_true", help="also delete the models that you trained")
     _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
 
-    about = "Check the installation, model, device, folders and editor settings; start a server, and test it."
-    doctor = _command(commands, "doctor", _doctor, "check that everything works", about)
+    doctor = _command(commands, "doctor", _doctor, "check that everything works")
     _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
     _add_files(doctor)
     return parser
@@ -357,9 +322,9 @@ def _command(
     name: str,
     run: Callable[[argparse.Namespace], int | None],
     brief: str,
-    description: str,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=brief, description=description)
+    """Add a command; its description in `--help` is the docstring of `run`."""
+    parser = commands.add_parser(name, help=brief, description=run.__doc__)
     parser.set_defaults(run=run, program=parser.prog)
     return parser
 
@@ -435,19 +400,24 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(arguments).items() if name not in not_options}
 
 
-def _sleep_while_waiting() -> None:
-    """Make PyTorch's threads sleep, not spin, while they wait for each other. Call before importing it.
+def _load_torch() -> None:
+    """Import PyTorch for training. Its threads sleep, not spin, while they wait for each other.
 
     With another busy process on two cores, two spinning threads train at half the speed of two sleeping ones.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    _sleep_while_waiting()
     from tinycopilot.extras import require_torch
 
     require_torch("training")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    """Train a model.
+
+    If it is not worse than the model in use, it replaces that model, and the old one is kept under another name. A
+    worse model is saved under another name and not used.
+    """
+    _load_torch()
     from tinycopilot.paths import shell_command
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.setup import TrainOptions
@@ -474,10 +444,13 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
-    _sleep_while_waiting()
-    from tinycopilot.extras import require_torch
+    """Fine-tune your model, or the bundled one, on a workspace.
 
-    require_torch("training")
+    About 10 % of the files are held out. The new model and the one that the workspace uses now are both evaluated on
+    these files, each mixed with an n-gram model of the other files. If the new model is better, it is used, in this
+    workspace only.
+    """
+    _load_torch()
     from tinycopilot.evaluation.adapt import run_adaptation
     from tinycopilot.training.interrupts import interrupt_on_stdin_close
 
@@ -487,6 +460,8 @@ def _adapt(arguments: argparse.Namespace) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
+    """Continue a prompt. Without one, read a prompt from each line of standard input, until `quit` or end of file."""
+    from tinycopilot.model.tokenizer import DOCUMENT_START
     from tinycopilot.paths import describe_model, find_model
 
     paths, origin = find_model(arguments.model_path, arguments.tokenizer_path)
@@ -500,7 +475,10 @@ def _generate(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
-        _continue(prompt, generator, tokenizer, arguments.max_new_chars)
+        print(prompt, end="")
+        for character in islice(generator(tokenizer.encode(DOCUMENT_START + prompt)), arguments.max_new_chars):
+            print(tokenizer.decode([character]), end="", flush=True)
+        print()
 
 
 def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
@@ -548,16 +526,8 @@ def _prompts() -> Iterable[str]:
         yield line
 
 
-def _continue(prompt: str, generator: "Generator", tokenizer: "SimpleTokenizer", max_new_chars: int) -> None:
-    from tinycopilot.model.tokenizer import DOCUMENT_START
-
-    print(prompt, end="")
-    for _, character in zip(range(max_new_chars), generator(tokenizer.encode(DOCUMENT_START + prompt)), strict=False):
-        print(tokenizer.decode([character]), end="", flush=True)
-    print()
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
+    """Simulate typing the code, and count the keystrokes that suggestions would have saved."""
     from tinycopilot.evaluation.evaluate import run_evaluation
     from tinycopilot.paths import shell_command
 
@@ -566,18 +536,23 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
+    """Replay code and measure suggestion latency, memory and decoding speed."""
     from tinycopilot.evaluation.bench import run_bench
 
     run_bench(**_options(arguments), say=_say, answer=_answer)
 
 
 def _play(arguments: argparse.Namespace) -> None:
+    """Open a small editor in the terminal, with ghost text as you type. FILE is written only when you save."""
     from tinycopilot.tui.run import run_play
 
     run_play(**_options(arguments), say=_answer)
 
 
 def _explain(arguments: argparse.Namespace) -> None:
+    """Explain how the model predicts the next characters of a text: probabilities, where the same context occurred
+    before, and why a suggestion is or isn't shown. At most the last 200 characters are explained.
+    """
     from tinycopilot.explain.run import run_explain
 
     if arguments.target == "-":
@@ -586,6 +561,11 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    """Run the language server over stdio or, with --tcp, on a local TCP port.
+
+    The client passes settings as initializationOptions. With --http, run an HTTP endpoint instead, which follows
+    OpenAI's completions API, for editors without inline completion over LSP.
+    """
     if arguments.http is not None:
         return _serve_http(arguments)
     if arguments.workspace is not None or arguments.language is not None:
@@ -611,13 +591,15 @@ def _serve_http(arguments: argparse.Namespace) -> int:
     run_http(arguments.http, workspace=arguments.workspace, language=arguments.language or "", say=_say)
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> None:
+    """Start the language server, type a program as an editor would, and print the suggestions."""
     from tinycopilot.client.demo import run_demo
 
-    return run_demo(arguments.model_path, arguments.tokenizer_path)
+    run_demo(arguments.model_path, arguments.tokenizer_path)
 
 
 def _compile(_arguments: argparse.Namespace) -> None:
+    """Compile the network and the n-gram model for this processor, so that the first run doesn't have to."""
     import time
 
     from tinycopilot.completion.compiled import CACHE
@@ -637,6 +619,10 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
 
 def _clean(arguments: argparse.Namespace) -> None:
+    """Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code.
+
+    With --all, also delete the models that you trained. The command lists what it would delete, and asks first.
+    """
     from tinycopilot.client.cleaning import run_cleaning
 
     can_ask = sys.stdin is not None and sys.stdin.isatty()
@@ -644,6 +630,7 @@ def _clean(arguments: argparse.Namespace) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    """Check the installation, model, device, folders and editor settings; start a server, and test it."""
     from tinycopilot.client.doctor import run_doctor
 
     def ask_engine(paths: "ModelPaths") -> dict[str, Any]:

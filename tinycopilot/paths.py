@@ -89,10 +89,10 @@ def home_folder() -> Path:
     return path if path.is_absolute() else NO_HOME
 
 
-def require_home(path: Path, otherwise: str = "") -> None:
+def require_home(path: Path, otherwise: str = "", what_for: str = "save a model in") -> None:
     """Raise UserError if `path` is below NO_HOME; `otherwise` is an alternative to suggest."""
     if NO_HOME in path.parents:
-        raise UserError(f"{NO_HOME_KNOWN} to save a model in; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
+        raise UserError(f"{NO_HOME_KNOWN} to {what_for}; {HOW_TO_HAVE_A_HOME}{otherwise and ', or ' + otherwise}")
 
 
 def _user_folder(find: Callable[..., str]) -> Path:
@@ -114,19 +114,9 @@ def user_cache_folder() -> Path:
     return _user_folder(platformdirs.user_cache_dir)
 
 
-def user_log_folder() -> Path:
-    """The folder of the server's log."""
-    return log_path().parent
-
-
-def user_model_folder() -> Path:
-    """Return the folder of the user's own models."""
-    return user_data_folder() / "paras"
-
-
 def user_model() -> ModelPaths:
     """Return the user's own model, where training saves by default."""
-    return _pair(user_model_folder())
+    return _pair(user_data_folder() / "paras")
 
 
 def bundled_model() -> ModelPaths:
@@ -223,7 +213,7 @@ def user_folders() -> dict[str, tuple[Path, str]]:
     return {
         "data": (user_data_folder(), "what it learns, counts and trains"),
         "cache": (_memory_folder(), "what it has indexed"),
-        "log": (user_log_folder(), "its log"),
+        "log": (log_path().parent, "its log"),
     }
 
 

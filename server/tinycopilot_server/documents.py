@@ -13,8 +13,9 @@ from pathlib import Path, PurePath
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind
 
-from tinycopilot.files import Reason, why_not_written
-from tinycopilot.secret_files import is_secret_place, is_secret_source
+from tinycopilot.files.left_out import Reason
+from tinycopilot.files.reading import why_not_written
+from tinycopilot.files.secret_files import is_secret_place, is_secret_source
 
 CODECS: dict[str, tuple[str, int]] = {
     PositionEncodingKind.Utf8: ("utf-8", 1),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from lsprotocol import types
 from lsprotocol.types import NotebookCellKind
 
-from tinycopilot.notebook_file import SEPARATOR, joined
+from tinycopilot.files.notebook_file import SEPARATOR, joined
 from tinycopilot_server.documents import MAX_HELD_CHARS, Document
 
 

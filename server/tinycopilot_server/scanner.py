@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tinycopilot.files import LeftOut, Reason, read_written, walk
+from tinycopilot.files.left_out import LeftOut, Reason
+from tinycopilot.files.reading import read_written
+from tinycopilot.files.walking import walk
 from tinycopilot.paths import comparable
 from tinycopilot_server.session import Folders, document_name
 

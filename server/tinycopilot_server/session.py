@@ -12,10 +12,10 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from tinycopilot import notebook_file
-from tinycopilot.files import Patterns
+from tinycopilot.files import notebook_file
+from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.secret_files import is_secret_place
 from tinycopilot.paths import comparable
-from tinycopilot.secret_files import is_secret_place
 from tinycopilot_server.documents import Document
 from tinycopilot_server.notebooks import CellGroup, Notebook
 from tinycopilot_server.settings import Settings, merged, parse_settings

@@ -23,7 +23,7 @@ from lsprotocol import types
 
 from tinycopilot import UserError
 from tinycopilot.extras import MissingTorchError, has_torch
-from tinycopilot.files import as_pattern
+from tinycopilot.files.patterns import as_pattern
 from tinycopilot.paths import workspace_model
 from tinycopilot.process import usable_cores
 from tinycopilot_server.index import Index

@@ -12,7 +12,7 @@ from tinycopilot_server.documents import Document
 from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.session import OpenDocuments
 
-from tinycopilot.notebook_file import SEPARATOR
+from tinycopilot.files.notebook_file import SEPARATOR
 
 ENCODING = PositionEncodingKind.Utf16
 TEXTS = st.text("ab \n\r\N{LATIN SMALL LETTER E WITH ACUTE}\N{GRINNING FACE}", max_size=6)

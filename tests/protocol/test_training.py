@@ -16,8 +16,8 @@ import pytest
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot.files import Patterns, as_pattern
-from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
+from tinycopilot.files.patterns import Patterns, as_pattern
+from tinycopilot.paths import ModelPaths, model_to_load, user_data_folder, user_model, workspace_model
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 
 STRANGE = "ZQXJ"
@@ -57,7 +57,7 @@ sys.exit(main())
 @pytest.fixture(autouse=True)
 def base(unsure: ModelPaths) -> ModelPaths:
     """The user's own model, untrained."""
-    own = user_model_folder()
+    own = user_model().model.parent
     own.mkdir(parents=True)
     for path in (unsure.model, unsure.tokenizer):
         shutil.copy(path, own / path.name)
@@ -144,7 +144,7 @@ def learns(model: ModelPaths, *, is_better: bool) -> str:
 
 
 def left_behind() -> list[Path]:
-    found = os.walk(user_model_folder().parent / "workspaces")  # which may vanish meanwhile
+    found = os.walk(user_data_folder() / "workspaces")  # which may vanish meanwhile
     return sorted(Path(folder, name) for folder, folders, files in found for name in (*folders, *files))
 
 

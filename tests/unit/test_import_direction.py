@@ -17,16 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # From top to bottom: a layer, and what it may import besides the standard library and itself (CONTRIBUTING.md).
 HOUSE = {
     "tinycopilot.__init__": set(),
-    "tinycopilot.gitignore": set(),
-    "tinycopilot.masking": set(),
-    "tinycopilot.secret_files": set(),
-    "tinycopilot.notebook_file": set(),
-    "tinycopilot.files": {
-        *("tinycopilot.__init__", "tinycopilot.gitignore", "tinycopilot.masking", "tinycopilot.secret_files"),
-        "tinycopilot.paths",
-        "tinycopilot.notebook_file",
-    },
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
+    "tinycopilot.files": {"tinycopilot.__init__", "tinycopilot.paths"},
     "tinycopilot.atomic": {"tinycopilot.files"},
     "tinycopilot.page_file": {"tinycopilot.__init__", "tinycopilot.atomic"},
     "tinycopilot.page": {"tinycopilot.__init__", "numpy", "jinja2", "markupsafe"},
@@ -49,23 +41,22 @@ HOUSE = {
     },
     "tinycopilot.completion": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.model"),
-        "tinycopilot.masking",
         *("numpy", "numba", "llvmlite"),
     },
     "tinycopilot.evaluation": {
         *("tinycopilot.page", "tinycopilot.page_file", "markupsafe"),
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.training"),
-        *("tinycopilot.process", "tinycopilot.secret_files", "tinycopilot.extras"),
+        *("tinycopilot.process", "tinycopilot.extras"),
         *("tinycopilot.completion", "tinycopilot.model", "numpy"),
         "torch",  # doctor asks it which devices can train
     },
     "tinycopilot.tui": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.secret_files", "tinycopilot.atomic", "prompt_toolkit"),
+        *("tinycopilot.atomic", "prompt_toolkit"),
     },
     "tinycopilot.explain": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.completion"),
-        *("tinycopilot.masking", "tinycopilot.secret_files", "tinycopilot.model", "tinycopilot.page_file"),
+        *("tinycopilot.model", "tinycopilot.page_file"),
         *("tinycopilot.page", "numpy", "rich"),
     },
     "tinycopilot.client": {
@@ -74,7 +65,7 @@ HOUSE = {
         "tinycopilot_server",  # the names of its settings and notifications
     },
     "tinycopilot.http": {
-        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.secret_files"),
+        *("tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic", "tinycopilot.files"),
         *("tinycopilot.completion", "uvicorn", "starlette"),
         "tinycopilot_server",  # its indexer
     },
@@ -99,9 +90,8 @@ HOUSE = {
     "tinycopilot.__main__": {"tinycopilot.cli"},
     "tinycopilot_server": {
         *("tinycopilot.__init__", "tinycopilot.files", "tinycopilot.paths", "tinycopilot.atomic"),
-        *("tinycopilot.process", "tinycopilot.completion", "tinycopilot.masking", "tinycopilot.secret_files"),
+        *("tinycopilot.process", "tinycopilot.completion"),
         *("tinycopilot.extras", "tinycopilot.explain", "tinycopilot.page", "tinycopilot.page_file"),
-        "tinycopilot.notebook_file",
         *("pygls", "lsprotocol", "cattrs", "filelock"),
     },
     "tinycopilot_server.__main__": {"tinycopilot.cli"},

@@ -18,7 +18,6 @@ from tinycopilot.paths import (
     shell_command,
     unused_paths,
     user_model,
-    user_model_folder,
     workspace_model,
 )
 
@@ -37,7 +36,7 @@ def test_search_order_and_origin() -> None:
     assert find_model() == (shipped, Origin.SHIPPED)
     assert shipped.model.is_file()
     assert shipped.tokenizer.is_file()
-    users = make(user_model_folder())
+    users = make(user_model().model.parent)
     assert find_model() == (users, Origin.USER)
     make(Path("paras"))  # of the working folder, which may be a stranger's
     assert find_model() == (users, Origin.USER)
@@ -57,7 +56,7 @@ def test_save_destination() -> None:
 
 
 def test_half_a_model_is_an_error() -> None:
-    pair = make(user_model_folder())
+    pair = make(user_model().model.parent)
     pair.tokenizer.unlink()
     assert model_to_load() == pair
 
@@ -150,7 +149,7 @@ def test_workspace_model_precedes_the_users_and_follows_the_given_one(tmp_path: 
     folder = tmp_path / "project"
     folder.mkdir()
     own = workspace_model(str(folder))
-    users = make(user_model_folder())
+    users = make(user_model().model.parent)
     assert model_to_load(workspace=str(folder)) == users
     make(own.model.parent)
     assert model_to_load(workspace=str(folder)) == own

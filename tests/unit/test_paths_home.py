@@ -24,7 +24,7 @@ from tinycopilot.paths import (
     saved_state_paths,
     statistics_path,
     user_folders,
-    user_model_folder,
+    user_model,
     workspace_model,
 )
 
@@ -53,7 +53,7 @@ def homeless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tm
 @pytest.mark.skipif(os.name != "posix", reason="Windows always has a profile")
 def test_without_a_home_nothing_is_read_or_written(homeless: Path) -> None:
     folders = [folder for folder, _ in user_folders().values()]
-    of_files = [user_model_folder(), statistics_path(), mixture_weights_path("/a", "1"), log_path()]
+    of_files = [user_model().model, statistics_path(), mixture_weights_path("/a", "1"), log_path()]
     for path in (*folders, *of_files, index_path(["/a"], "1"), workspace_model("/a").model):
         assert NO_HOME in path.parents
         assert not path.exists()

@@ -55,7 +55,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         monkeypatch.setattr(module, "load_pair", load_pair)
     monkeypatch.setattr(bench, "load_widened", load)
     monkeypatch.setattr(Engine, "load", load)
-    monkeypatch.setattr(play, "loader", load)
+    monkeypatch.setattr(play, "EngineWorker", lambda load_engine, _project: load_engine())
     monkeypatch.setattr(environment, "ask_environment", load)
     monkeypatch.setattr("sys.stdin", Terminal())
     return paths

@@ -2,58 +2,65 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from tinycopilot import UserError
-from tinycopilot.paths import NO_HOME, http_token_path, user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import NO_HOME, http_token_path, log_path, user_cache_folder, user_data_folder
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A file or folder to delete, and a description of its contents."""
+    """Files and folders to delete, the place that is shown to the user, and a description of their contents."""
 
-    path: Path
+    place: Path
     what: str
+    paths: Sequence[Path]
 
-    @property
-    def n_bytes(self) -> int:
-        """Size in bytes; a link counts as itself."""
-        if self.path.is_symlink() or self.path.is_file():
-            return self.path.lstat().st_size
-        files = (Path(folder, name) for folder, _, names in os.walk(self.path) for name in names)
-        return sum(file.lstat().st_size for file in files)
-
-    def delete(self) -> None:
-        """Delete it. Of a link, only the link is deleted, not its target. Raises OSError."""
-        if self.path.is_symlink() or not self.path.is_dir():
-            self.path.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(self.path)
+    def __str__(self) -> str:
+        return f"{sum(map(_n_bytes, self.paths)) / 1e6:8.1f} MB  {self.place}  ({self.what})"
 
 
-def stored(*, with_models: bool) -> list[Stored]:
-    """Return existing data: index, compiled code, log, token, weights, statistics; and models if `with_models`."""
-    return [one for one in _candidates(with_models) if os.path.lexists(one.path) and NO_HOME not in one.path.parents]
+def _n_bytes(path: Path) -> int:
+    """Size in bytes; a link counts as itself."""
+    if path.is_symlink() or path.is_file():
+        return path.lstat().st_size
+    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sum(file.lstat().st_size for file in files)
 
 
-def _candidates(with_models: bool) -> Iterator[Stored]:
-    data = user_data_folder()
-    yield Stored(user_cache_folder(), "the index, which contains text from your files")
-    yield Stored(user_log_folder(), "the log")
-    yield Stored(http_token_path(), "the token of `serve --http`")
-    if with_models:
-        yield Stored(data, "all models that you trained, mixing weights, statistics")
+def _delete(path: Path) -> None:
+    """Delete a file or folder. Of a link, only the link is deleted, not its target. Raises OSError."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
     else:
-        yield Stored(data / "weights", "mixing weights")
-        yield from (Stored(path, "statistics") for path in sorted(data.glob("statistics.*")))
-    yield from (Stored(path, "compiled code") for path in _compiled_code())
+        shutil.rmtree(path)
 
 
-def _compiled_code() -> Iterable[Path]:
+def stored(*, with_models: bool) -> Iterator[Stored]:
+    """Yield existing data: index, log, token, weights, statistics, compiled code; and models if `with_models`."""
+    data = user_data_folder()
+    places = [
+        (user_cache_folder(), "the index, which contains text from your files"),
+        (log_path().parent, "the log"),
+        (http_token_path(), "the token of `serve --http`"),
+    ]
+    if with_models:
+        places += [(data, "all models that you trained, mixing weights, statistics")]
+    else:
+        places += [(data / "weights", "mixing weights")]
+        places += [(path, "statistics") for path in sorted(data.glob("statistics.*"))]
+    for path, what in places:
+        if os.path.lexists(path) and NO_HOME not in path.parents:
+            yield Stored(path, what, [path])
+    if compiled := _compiled_code():
+        yield Stored(compiled[0].parent, "compiled code", compiled)
+
+
+def _compiled_code() -> list[Path]:
     from tinycopilot.completion.compiled import CACHE  # noqa: PLC0415 (brings Numba)
 
     return [] if CACHE is None else sorted([*CACHE.glob("tinycopilot.*.compiled"), *CACHE.glob("*.all")])
@@ -75,14 +82,12 @@ def run_cleaning(
 
     Raises UserError.
     """
-    found = stored(with_models=with_models)
+    found = list(stored(with_models=with_models))
     if not found:
         return say("nothing to delete")
-    for line in _listed(found):
-        say(line)
-    if not with_models and any(
-        name.exists() for name in (user_data_folder() / "paras", user_data_folder() / "workspaces")
-    ):
+    for one in found:
+        say(str(one))
+    if not with_models and any((user_data_folder() / name).exists() for name in ("paras", "workspaces")):
         say("the models that you trained are kept; `tinycopilot clean --all` deletes them, too")
     if not is_sure:
         if ask is None:
@@ -99,23 +104,13 @@ def run_cleaning(
     if with_models and (active := next(_active_runs(), None)):
         raise UserError(f"nothing was deleted: a training run is active in {active}; wait for it, or stop it")
     problems = []
-    for one in found:
+    for path in (path for one in found for path in one.paths):
         try:
-            one.delete()
+            _delete(path)
         except FileNotFoundError:
             continue  # on Windows, the data folder contains the others
         except OSError as error:
-            problems.append(f"{one.path}: {error.strerror}")
+            problems.append(f"{path}: {error.strerror}")
     if problems:
         raise UserError(f"not deleted: {'; '.join(problems)}; close your editors and try again")
     return say("deleted")
-
-
-def _listed(found: list[Stored]) -> Iterator[str]:
-    """Yield a line for each folder, and one for all compiled code."""
-    compiled = [one for one in found if one.what == "compiled code"]
-    for one in found:
-        if one.what != "compiled code":
-            yield f"{one.n_bytes / 1e6:8.1f} MB  {one.path}  ({one.what})"
-    if compiled:
-        yield f"{sum(one.n_bytes for one in compiled) / 1e6:8.1f} MB  {compiled[0].path.parent}  (compiled code)"

@@ -83,8 +83,7 @@ async def _type_it_all(editor: Editor, console: Console) -> tuple[int, int]:
 
 async def _session(console: Console, model_path: str | None, tokenizer_path: str | None) -> None:
     async with running_server(model_path, tokenizer_path) as server:
-        editor = Editor.on_no_disk(server.client, "thermometer.py", OPENED)
-        editor.open()
+        editor = Editor(server.client, "thermometer.py", OPENED)
         n_keys, n_accepted = await _type_it_all(editor, console)
     times = sorted(editor.answer_ms)
     console.print(
@@ -93,8 +92,8 @@ async def _session(console: Console, model_path: str | None, tokenizer_path: str
     )
 
 
-def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> int:
-    """Run the demo; return the exit code. Raises UserError if the server has no model."""
+def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -> None:
+    """Run the demo. Raises UserError if the server has no model."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(describe_model(*find_model(model_path, tokenizer_path)), markup=False)
     console.print(
@@ -107,4 +106,3 @@ def run_demo(model_path: str | None = None, tokenizer_path: str | None = None) -
     where = editors.as_posix() if editors.is_dir() else "PATH/TO/THE/CLONE/editors"
     plugins = {"vscode": in_command(f"{where}/vscode"), "nvim": f"{where}/nvim", "lua_server": server.as_posix()}
     console.print(CONNECT.format(program=in_command(str(program)), server=server, **plugins), markup=False)
-    return 0

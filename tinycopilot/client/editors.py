@@ -66,18 +66,14 @@ class Machine:
             return self._folder("LOCALAPPDATA", "AppData", "Local") / name
         return self._folder("XDG_CONFIG_HOME", ".config") / name
 
-    @property
-    def code_server(self) -> Path:
-        """code-server's data folder."""
-        if self.system == "win32":
-            return self._folder("LOCALAPPDATA", "AppData", "Local") / "code-server" / "Data"
-        return self._folder("XDG_DATA_HOME", ".local", "share") / "code-server"
-
     def codes(self) -> Iterator[tuple[str, Path, Path]]:
         """Yield name, settings file and folder of extensions of each kind of VS Code."""
         for name, (folder, extensions) in CODES.items():
             yield name, self.config / folder / "User" / "settings.json", self.home / extensions / "extensions"
-        yield "code-server", self.code_server / "User" / "settings.json", self.code_server / "extensions"
+        code_server = self._folder("XDG_DATA_HOME", ".local", "share") / "code-server"
+        if self.system == "win32":
+            code_server = self._folder("LOCALAPPDATA", "AppData", "Local") / "code-server" / "Data"
+        yield "code-server", code_server / "User" / "settings.json", code_server / "extensions"
         remote = self.home / ".vscode-server"
         yield "VS Code, remote", remote / "data" / "Machine" / "settings.json", remote / "extensions"
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +33,21 @@ class Server:
     """Seconds from the start of the process until it reported that it is ready."""
 
 
-@dataclass
 class Editor:
     """One document in an editor, with the cursor at its end."""
 
-    client: LanguageClient
-    uri: str
-    text: str
-    version: int = 1
-    answer_ms: list[float] = field(default_factory=list)
-    """Round-trip time of each inline completion request."""
-
-    @classmethod
-    def on_no_disk(cls, client: LanguageClient, name: str, text: str) -> "Editor":
-        """Return an editor with an unsaved document: the server needs a URI, but no file."""
-        return cls(client, Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri(), text)  # noqa: PTH100
+    def __init__(self, client: LanguageClient, name: str | Path, text: str) -> None:
+        """Open the document. The file need not exist, nor, if `name` is no absolute path, its folder."""
+        self.client, self.text, self.version = client, text, 1
+        self.uri = Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri()  # noqa: PTH100
+        self.answer_ms: list[float] = []
+        """Round-trip time of each inline completion request."""
+        item = types.TextDocumentItem(self.uri, "python", self.version, text)
+        client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def _cursor(self) -> types.Position:
         lines = self.text.split("\n")
         return types.Position(len(lines) - 1, len(lines[-1]))  # the text is ASCII
-
-    def open(self) -> None:
-        """Open the document."""
-        item = types.TextDocumentItem(self.uri, "python", self.version, self.text)
-        self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def type(self, characters: str) -> None:
         """Insert text at the cursor, which is at the end."""
@@ -122,13 +113,13 @@ async def running_server(model_path: str | None, tokenizer_path: str | None) -> 
             raise UserError(problem)
         yield Server(client, process.pid, time.perf_counter() - began)
     except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls raises RuntimeError if the server has exited
-        await _end(client)
+        await _end(client, process)
         why = await last_line or str(error) or "no response in time"
         raise UserError(
             f"the language server did not respond ({why}); run `tinycopilot serve` to see why, or reinstall tinycopilot"
         ) from None
     finally:
-        await _end(client)
+        await _end(client, process)
         await last_line
 
 
@@ -141,18 +132,17 @@ async def _last_line(stream: asyncio.StreamReader | None) -> str:
     return last.strip()
 
 
-async def _end(client: LanguageClient) -> None:
+async def _end(client: LanguageClient, process: asyncio.subprocess.Process) -> None:
     """Shut the server down as an editor does; kill it if it does not respond within END_LIMIT_S."""
-    process = client._server
-    if client.stopped and process is not None and process.returncode is not None:
+    if client.stopped and process.returncode is not None:
         return
     try:
         async with asyncio.timeout(END_LIMIT_S):
-            if process is not None and process.returncode is None:
+            if process.returncode is None:
                 await client.shutdown_async(None)
                 client.exit(None)
             await client.stop()
     except (TimeoutError, RuntimeError, ConnectionError):
-        if process is not None and process.returncode is None:
+        if process.returncode is None:
             process.kill()
         await client.stop()

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from tinycopilot.completion.suffix_array import BREAK, Symbols
-from tinycopilot.masking import MASK
+from tinycopilot.files.masking import MASK
 
 N_CODE_POINTS = 0x110000
 MAX_CHARACTERS = 2**16 - 2

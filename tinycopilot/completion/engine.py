@@ -24,7 +24,7 @@ from tinycopilot.completion.request import Request, Result, ScoredCharacter, Sil
 from tinycopilot.completion.session_state import FoundAhead, SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
-from tinycopilot.masking import MASK, mask
+from tinycopilot.files.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 

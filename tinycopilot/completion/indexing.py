@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tinycopilot.files import LeftOut, read_written, source_files
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.reading import read_written
+from tinycopilot.files.walking import source_files
 
 if TYPE_CHECKING:
     from tinycopilot.completion.ngram import NGramModel

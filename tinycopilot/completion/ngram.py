@@ -20,7 +20,7 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import STRENGTH, count, interpolate
 from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
-from tinycopilot.masking import MASK
+from tinycopilot.files.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 DISCOUNTS = (0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.25, 0.2)

@@ -21,7 +21,7 @@ from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
 from tinycopilot.completion.segments import MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray
-from tinycopilot.masking import RULES_VERSION
+from tinycopilot.files.masking import RULES_VERSION
 
 INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
 MAX_HEADER_BYTES = 100_000_000

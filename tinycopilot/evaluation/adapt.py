@@ -17,7 +17,9 @@ from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
-from tinycopilot.files import LeftOut, Patterns, as_pattern, normalize_suffixes
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.patterns import Patterns, as_pattern, normalize_suffixes
+from tinycopilot.files.secret_files import is_secret_place
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import (
@@ -30,7 +32,6 @@ from tinycopilot.paths import (
     require_home,
     workspace_model,
 )
-from tinycopilot.secret_files import is_secret_place
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
 from tinycopilot.training.json_progress import JsonProgress

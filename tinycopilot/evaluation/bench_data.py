@@ -7,7 +7,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import texts_in
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.model.storage import require_file
 from tinycopilot.model.storage.weights import read_weights
 from tinycopilot.model.tokenizer import SimpleTokenizer

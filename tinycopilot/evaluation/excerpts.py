@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tinycopilot import UserError
-from tinycopilot.files import LeftOut, read_source, read_written, source_files
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.reading import read_source, read_written
+from tinycopilot.files.walking import source_files
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation.excerpts import Excerpt, texts_in
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 
 SHINGLE_CHARS = 50
 

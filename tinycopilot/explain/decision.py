@@ -3,7 +3,7 @@
 from tinycopilot.completion.infill import SUFFIX_CHARS
 from tinycopilot.completion.truncation import Obstacle
 from tinycopilot.explain.trace import Cut, Decision, Trace
-from tinycopilot.masking import MASK
+from tinycopilot.files.masking import MASK
 from tinycopilot.page.words import quoted
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from tinycopilot import UserError
 from tinycopilot.completion.indexing import Project
-from tinycopilot.files import MAX_BYTES, read_source
+from tinycopilot.files.left_out import MAX_BYTES
+from tinycopilot.files.reading import read_source
+from tinycopilot.files.secret_files import is_secret_place
 from tinycopilot.paths import folder_to_index, user_path
-from tinycopilot.secret_files import is_secret_place
 
 EXAMPLE: Final = "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n    parser.add_arg"
 """Default text."""

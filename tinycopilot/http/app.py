@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -34,8 +35,7 @@ def app(completer: Completer, token: str) -> Guard:
         Route(f"/v1/models/{MODEL}", endpoints.model, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {
-        HTTPException: _unknown,
-        RequestError: _refused,
+        HTTPException: _refused,
         ClientDisconnect: _gone,
         Exception: _failed,
     }
@@ -111,16 +111,13 @@ def _logprobs(scored: Sequence[ScoredCharacter], parameters: Parameters) -> Json
     if parameters.n_logprobs is None:
         return None
     tokens = [_with_line_ends(one.character, parameters) for one in scored]
-    offsets, offset = [], len(parameters.prompt)
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token)
+    offsets = list(accumulate(map(len, tokens), initial=len(parameters.prompt)))
     likeliest = [{_with_line_ends(c, parameters): log_p for c, log_p in one.likeliest} for one in scored]
     return {
         "tokens": tokens,
         "token_logprobs": [one.log_p for one in scored],
         "top_logprobs": likeliest,
-        "text_offset": offsets,
+        "text_offset": offsets[:-1],
     }
 
 
@@ -145,15 +142,13 @@ async def _disconnect(request: Request) -> None:
         pass
 
 
-async def _unknown(_request: Request, error: HTTPException) -> Response:
-    """Respond to an unknown path or method."""
+async def _refused(_request: Request, error: HTTPException) -> Response:
+    """Respond to a request that is refused, or to an unknown path or method."""
+    if isinstance(error, RequestError):
+        return error.response()
     known = "use POST /v1/completions, POST /infill or GET /v1/models"
     message = f"unknown path; {known}" if error.status_code == 404 else f"the path has no such method; {known}"
     return RequestError(error.status_code, message, code="unknown_url", headers=error.headers).response()
-
-
-async def _refused(_request: Request, error: RequestError) -> Response:
-    return error.response()
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.request import Request, ScoredCharacter, Why
@@ -33,7 +34,7 @@ class Completion:
 class Completer:
     """Answers in order of arrival: a client may send several requests for one position, and expects all answers."""
 
-    def __init__(self, load: Callable[[], Engine], folder: str | None = None, language: str = "") -> None:
+    def __init__(self, load: Callable[[], Engine], folder: Path | None = None, language: str = "") -> None:
         """Load the model, with `load`, in the engine's thread, and wait for it.
 
         `folder`: a folder to index (see `Workspace`). `language`: language of documents without a name, as LSP's

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 
-class RequestError(Exception):
+class RequestError(HTTPException):
     """A request that is refused."""
 
     def __init__(
@@ -18,11 +19,11 @@ class RequestError(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`param`: the JSON field at fault. `code`: OpenAI's name of the error, if it has one."""
-        super().__init__(message)
-        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
+        super().__init__(status, message, headers)
+        self.param, self.code = param, code
 
     def response(self) -> JSONResponse:
         """Return the response, in OpenAI's format."""
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return JSONResponse({"error": error}, self.status, self.headers)
+        kind = "server_error" if self.status_code >= 500 else "invalid_request_error"
+        error = {"message": self.detail, "type": kind, "param": self.param, "code": self.code}
+        return JSONResponse({"error": error}, self.status_code, self.headers)

@@ -160,15 +160,12 @@ class _Fields:
         return bool(value)
 
     def integer(self, name: str, low: int, high: int, default: int | None = None) -> int | None:
-        value = self.body.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.wrong(name, f"{low}" if low == high else f"an integer from {low} to {high}")
-        return value
+        value = self.number(name, low, high, int, "an integer")
+        return default if value is None else value
 
-    def number(self, name: str, low: float, high: float) -> None:
+    def number(self, name: str, low: float, high: float, kind: Any = int | float, what: str = "a number") -> Any:
         value = self.body.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, kind) and not isinstance(value, bool)
         if value is not None and not (is_number and low <= value <= high):
-            raise self.wrong(name, f"{low}" if low == high else f"a number from {low} to {high}")
+            raise self.wrong(name, f"{low}" if low == high else f"{what} from {low} to {high}")
+        return value

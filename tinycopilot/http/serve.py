@@ -16,7 +16,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.http.app import app
 from tinycopilot.http.completer import Completer
 from tinycopilot.http.token import token
-from tinycopilot.paths import ModelPaths, describe_model, find_model
+from tinycopilot.paths import ModelPaths, describe_model, find_model, folder_to_index
 
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 64
@@ -29,13 +29,14 @@ def run_http(port: int, *, workspace: str | None, language: str, say: Callable[[
     """Serve until Ctrl-C or SIGTERM, then raise KeyboardInterrupt. Raises UserError."""
     with listening(port) as listener:
         secret, path = token()
-        paths, origin = find_model(workspace=workspace and os.path.realpath(workspace))
+        folder = folder_to_index(workspace)
+        paths, origin = find_model(workspace=str(folder) if folder else None)
         say(describe_model(paths, origin))
-        completer = Completer(partial(_load, paths, say), workspace, language)
+        completer = Completer(partial(_load, paths, say), folder, language)
         try:
-            if workspace is not None:
+            if folder is not None:
                 completer.workspace.scan()
-                say(f"indexed {completer.workspace.n_files:,} files in {completer.workspace.folder}")
+                say(f"indexed {completer.workspace.n_files:,} files in {folder}")
             server = uvicorn.Server(uvicorn.Config(
                 app(completer, secret), http="h11", ws="none", lifespan="off", loop="asyncio", access_log=False,
                 log_level="warning", server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS,

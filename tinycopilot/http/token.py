@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinycopilot import UserError
 from tinycopilot.atomic import atomic_write, open_owned
-from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, http_token_path
+from tinycopilot.paths import http_token_path, require_home
 
 N_BYTES = 32
 """Random bytes in a token."""
@@ -22,8 +22,7 @@ def token() -> tuple[str, Path]:
     read or write the file, the token is replaced. Raises UserError if the file cannot be written.
     """
     path = http_token_path()
-    if NO_HOME in path.parents:
-        raise UserError(f"{NO_HOME_KNOWN} to keep the token in; {HOW_TO_HAVE_A_HOME}")
+    require_home(path, what_for="keep the token in")
     if (found := _read(path)) is not None:
         return found, path
     new = secrets.token_urlsafe(N_BYTES)

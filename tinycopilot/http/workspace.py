@@ -1,6 +1,5 @@
 """Workspace: index the code in a folder, by the server's rules, without saving; track the edited document."""
 
-import os
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.completion.syntaxes import suffixes_of_written
-from tinycopilot.secret_files import is_secret_document
+from tinycopilot.files.secret_files import is_secret_document
 
 RESCAN_S = 30.0
 """Minimum time between two searches for files that have changed on disk. Requests trigger them."""
@@ -21,30 +20,25 @@ RESCAN_S = 30.0
 class Workspace:
     """The indexed files of a folder, without secrets, files that git ignores, and generated files."""
 
-    def __init__(self, folder: str | None, scheduler: Scheduler) -> None:
-        """`folder`: None for no workspace. Raises UserError if it is not a folder, or one of secrets."""
+    def __init__(self, folder: Path | None, scheduler: Scheduler) -> None:
+        """`folder`: an absolute path; None for no workspace. Raises UserError if it is a folder of secrets."""
+        self.folder = folder
         self._folders = Folders()
         self._folders.suffixes = suffixes_of_written()
         if folder is not None:
-            self._folders.set_roots([Path(_existing(folder)).as_uri()])
+            self._folders.set_roots([folder.as_uri()])
             if not self._folders.roots:
                 raise UserError(f"{folder}: likely to contain secrets, so it is never read; choose another folder")
         self.document = ""
         """Name of the last completed document. The text in the request is indexed, not the file on disk."""
-        self._indexer = Indexer(scheduler.change_ngrams, Scanner(self._folders), self._is_open, scheduler.pause)
+        self._indexer = Indexer(
+            scheduler.change_ngrams, Scanner(self._folders), lambda name: name == self.document, scheduler.pause
+        )
         self._scanned_s = -RESCAN_S
-
-    @property
-    def folder(self) -> str | None:
-        """The folder; None if there is no workspace."""
-        return self._folders.main
 
     def is_secret(self, path: str, text: str) -> bool:
         """Whether the document at `path` ("" if unknown) must not be completed, by its name or folder."""
         return bool(path) and is_secret_document(Path(path), text, self._folders.tops)
-
-    def _is_open(self, name: str) -> bool:
-        return name == self.document
 
     def open(self, engine: Engine, path: str) -> None:
         """Switch to the document at `path` ("" if unknown), and scan for changed files now and then.
@@ -76,10 +70,3 @@ class Workspace:
     def close(self) -> None:
         """Stop indexing."""
         self._indexer.close()
-
-
-def _existing(folder: str) -> str:
-    path = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111 (an empty path is the current folder)
-    if not os.path.isdir(path):  # noqa: PTH112
-        raise UserError(f"{folder}: no such folder; name the folder to index after --workspace")
-    return path

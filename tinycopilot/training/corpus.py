@@ -15,7 +15,7 @@ import numpy as np
 
 from tinycopilot import UserError
 from tinycopilot.atomic import atomic_write
-from tinycopilot.files import LeftOut, Reason
+from tinycopilot.files.left_out import LeftOut, Reason
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.training.sources import documents
 from tinycopilot.training.text import Text, write_text

@@ -12,7 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from tinycopilot import UserError
-from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_written, source_files, walk
+from tinycopilot.files.left_out import LeftOut, Reason
+from tinycopilot.files.reading import NotTextError, read_pieces, read_written
+from tinycopilot.files.walking import source_files, walk
 from tinycopilot.paths import user_path
 
 BLOCK_SEPARATOR = "# %% "

@@ -111,14 +111,10 @@ class EngineWorker:
                 self._fail(error)
 
 
-def loader(paths: ModelPaths, settings: CompleterSettings) -> Callable[[], "Engine"]:
-    """Return a function that loads a model. It imports Numba, which is slow."""
+def load_engine(paths: ModelPaths, settings: CompleterSettings) -> "Engine":
+    """Load a model. This imports Numba, which is slow."""
+    from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (see above)
 
-    def load() -> "Engine":
-        from tinycopilot.completion.engine import Engine  # noqa: PLC0415 (see above)
-
-        engine = Engine.load(paths, settings)
-        engine.warm_up()
-        return engine
-
-    return load
+    engine = Engine.load(paths, settings)
+    engine.warm_up()
+    return engine

@@ -7,7 +7,9 @@ from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.request import Request, Why
 from tinycopilot.completion.truncation import Suggestion
 
-WORD = re.compile(r"\s*(\w+|[^\w\s]+)")
+ALL = re.compile(r".*", re.DOTALL)
+WORD = re.compile(r"\s*(\w+|[^\w\s]*)")
+"""The next word, or the punctuation before it."""
 LINE = re.compile(r"\n?[^\n]*")
 """The rest of a line, or if that is empty, the next line."""
 INDENTATION = re.compile(r"(?<=\n)[ \t]+")
@@ -100,19 +102,19 @@ class GhostText:
 
     def accept(self) -> str:
         """Return the whole suggestion, to be inserted."""
-        return self._accept(self.text)
+        return self._accept(ALL)
 
     def accept_word(self) -> str:
-        """Return its next word, or the punctuation before that."""
-        found = WORD.match(self.text)
-        return self._accept(found[0] if found else self.text)
+        """Return its next word."""
+        return self._accept(WORD)
 
     def accept_line(self) -> str:
         """Return its next line."""
-        found = LINE.match(self.text)
-        return self._accept(found[0] if found else self.text)
+        return self._accept(LINE)
 
-    def _accept(self, text: str) -> str:
+    def _accept(self, part: re.Pattern[str]) -> str:
+        found = part.match(self.text)
+        text = found[0] if found else ""
         if text:
             self.n_accepted += 1
             self.n_accepted_chars += len(INDENTATION.sub("", text))

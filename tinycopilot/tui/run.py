@@ -4,12 +4,13 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from tinycopilot import UserError
 from tinycopilot.completion.indexing import Project
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.paths import describe_model, find_model, folder_to_index, user_path
-from tinycopilot.tui.engine import EngineWorker, loader
+from tinycopilot.tui.engine import EngineWorker, load_engine
 from tinycopilot.tui.ghost_text import GhostText
 from tinycopilot.tui.terminal import Terminal
 from tinycopilot.tui.text_file import TextFile
@@ -35,7 +36,8 @@ def run_play(
         raise UserError(f"{paths.model}: model file not found; use another --model-path")
     say(describe_model(paths, origin))  # visible again after the UI exits
     settings = CompleterSettings(eagerness=eagerness, max_lines=max_lines)
-    engine = EngineWorker(loader(paths, settings), Project.of(text_file.path if text_file else None, folder))
+    project = Project.of(text_file.path if text_file else None, folder)
+    engine = EngineWorker(partial(load_engine, paths, settings), project)
     terminal = Terminal(engine, text_file, max_lines)
     asyncio.run(terminal.run())
     say(summary(terminal.ghost))

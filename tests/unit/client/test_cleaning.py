@@ -8,7 +8,7 @@ from filelock import FileLock
 from tinycopilot import UserError
 from tinycopilot.client import cleaning
 from tinycopilot.client.cleaning import run_cleaning
-from tinycopilot.paths import http_token_path, user_cache_folder, user_data_folder, user_log_folder
+from tinycopilot.paths import http_token_path, log_path, user_cache_folder, user_data_folder
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cleaning, "_compiled_code", lambda: sorted((tmp_path / "compiled").glob("*")))
     for path in (
         user_cache_folder() / "memory" / "a.memory",
-        user_log_folder() / "server.log",
+        log_path(),
         http_token_path(),
         user_data_folder() / "weights" / "a",
         user_data_folder() / "statistics.json",
@@ -64,7 +64,7 @@ def test_everything_is_listed_before_it_asks_and_no_is_the_default(home: Path, a
     run_cleaning(with_models=True, is_sure=False, ask=ask, say=said.append)
     assert files(home) == before
     listed = "\n".join(said[:-2])
-    for place in (user_cache_folder(), user_log_folder(), http_token_path(), user_data_folder(), home / "compiled"):
+    for place in (user_cache_folder(), log_path().parent, http_token_path(), user_data_folder(), home / "compiled"):
         assert str(place) in listed
     assert "     1.0 MB" in listed
     assert "Delete all of this?" in said[-2]

@@ -13,6 +13,9 @@ class SilentClient:
     def __init__(self) -> None:
         self.request: Future[None] = Future()
 
+    def text_document_did_open(self, _params: Any) -> None:
+        pass
+
     async def text_document_inline_completion_async(self, _params: Any) -> None:
         await asyncio.wrap_future(self.request)  # as in pygls
 
@@ -21,7 +24,7 @@ def test_ctrl_c_leaves_a_request_that_can_be_answered() -> None:
     client = SilentClient()
 
     async def session() -> None:
-        asked = asyncio.ensure_future(Editor.on_no_disk(client, "a.py", "x").suggestion())  # type: ignore[arg-type]
+        asked = asyncio.ensure_future(Editor(client, "a.py", "x").suggestion())  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -6,7 +6,7 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.ngram import NGramModel, context_of
 from tinycopilot.completion.suffix_array import BREAK
-from tinycopilot.masking import MASK, mask
+from tinycopilot.files.masking import MASK, mask
 
 TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3
 

@@ -11,11 +11,11 @@ from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion.network import Network
 from tinycopilot.evaluation import adapt, comparison
-from tinycopilot.files import as_pattern
+from tinycopilot.files.patterns import as_pattern
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
-from tinycopilot.paths import ModelPaths, model_to_load, user_model_folder, workspace_model
+from tinycopilot.paths import ModelPaths, model_to_load, user_data_folder, user_model, workspace_model
 from tinycopilot.training import train
 from tinycopilot.training.checkpoint import run_folder
 
@@ -33,9 +33,9 @@ def little_text(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def base(pair: ModelPaths) -> ModelPaths:
     """The user's own model, tiny and random."""
-    user_model_folder().mkdir(parents=True)
+    user_model().model.parent.mkdir(parents=True)
     for path in (pair.model, pair.tokenizer):
-        shutil.move(path, user_model_folder() / path.name)
+        shutil.move(path, user_model().model.parent / path.name)
     return model_to_load()
 
 
@@ -67,7 +67,7 @@ def run(*words: str) -> int:
 
 
 def kept() -> list[Path]:
-    return sorted(path for path in (user_model_folder().parent / "workspaces").rglob("*"))
+    return sorted(path for path in (user_data_folder() / "workspaces").rglob("*"))
 
 
 @pytest.mark.usefixtures("always_better")

@@ -17,7 +17,7 @@ from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.trace import EAGERNESS, Cut, Decision, trace
-from tinycopilot.masking import MASK
+from tinycopilot.files.masking import MASK
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 

@@ -256,7 +256,7 @@ def indexed(completer: Completer) -> NGramModel:
 async def test_workspace_below_a_folder_of_secrets_is_completed(engine: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "secrets" / "team" / "project"
     (folder / "package").mkdir(parents=True)
-    completer = Completer(engine.copy, str(folder))
+    completer = Completer(engine.copy, folder)
     try:
         texts = [
             (await ask(app(completer, TOKEN), body=body(document=str(path)))).json["choices"][0]["text"]
@@ -274,7 +274,7 @@ async def test_workspace_is_indexed_without_secrets_and_ignored_files(engine: En
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"name = '{name}'\n{CODE}")
-    completer = Completer(engine.copy, str(tmp_path))
+    completer = Completer(engine.copy, tmp_path)
     try:
         completer.workspace.scan()
         assert completer.workspace.n_files == 2
@@ -296,7 +296,7 @@ async def test_changed_files_are_found_by_later_requests(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tinycopilot.http.workspace.RESCAN_S", 0.0)
-    completer = Completer(engine.copy, str(tmp_path))
+    completer = Completer(engine.copy, tmp_path)
     try:
         completer.workspace.scan()
         (tmp_path / "new.py").write_text(CODE)

@@ -76,8 +76,15 @@ def test_without_the_extra_the_error_says_what_to_install(
     assert '-m pip install "no-such-package-xyz>=1"' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "line"), [("missing", "no such folder"), (".ssh", "likely to contain secrets")])
-def test_wrong_workspace_is_one_line(name: str, line: str, tmp_path: Path) -> None:
+def test_folder_of_secrets_is_no_workspace(tmp_path: Path) -> None:
     (tmp_path / ".ssh").mkdir()
-    with pytest.raises(UserError, match=line):
-        Completer(lambda: pytest.fail("not reached"), str(tmp_path / name))
+    with pytest.raises(UserError, match="likely to contain secrets"):
+        Completer(lambda: pytest.fail("not reached"), tmp_path / ".ssh")
+
+
+def test_missing_workspace_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert main(["serve", "--http", str(port), "--workspace", str(tmp_path / "missing")]) == 2
+    assert "missing: not a folder" in capsys.readouterr().err

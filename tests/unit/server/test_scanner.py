@@ -12,7 +12,9 @@ from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_o
 from tinycopilot_server.session import Folders, document_name, name_of, opened_as
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.files import LeftOut, Patterns, read_written
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.reading import read_written
 from tinycopilot.paths import workspace_model
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot import UserError
-from tinycopilot.files import LeftOut
+from tinycopilot.files.left_out import LeftOut
 from tinycopilot.training.sources import documents, split_blocks
 
 
@@ -96,8 +96,8 @@ def test_long_text_becomes_several_documents(text: str) -> None:
 
 
 def test_long_named_file_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", 100)
-    monkeypatch.setattr("tinycopilot.files.MAX_BYTES", 100)
+    monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", 100)
+    monkeypatch.setattr("tinycopilot.files.reading.MAX_BYTES", 100)
     text = "".join(f"line {i}\n" for i in range(1_000))
     (tmp_path / "f.py").write_text(text)
     pieces = [piece for _, piece in documents(str(tmp_path / "f.py"), (), LeftOut())]

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tinycopilot.completion.indexing import Project
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
-from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse, loader
+from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse, load_engine
 
 
 class Endless:
@@ -142,9 +143,9 @@ def test_errors_are_reported(listener: Listener) -> None:
 
 def test_real_model_suggests(listener: Listener, pair: ModelPaths) -> None:
     settings = CompleterSettings(eagerness=1, min_confidence=0, max_chars=9)
-    asked = listener.start(loader(pair, settings), Project())
+    asked = listener.start(partial(load_engine, pair, settings), Project())
     asked.request_suggestion(Request("x = [", "]\n"))
-    expected = suggest(loader(pair, settings)(), "x = [", "]\n")
+    expected = suggest(load_engine(pair, settings), "x = [", "]\n")
     assert listener.answer().suggestion == expected
 
 
@@ -161,7 +162,7 @@ def test_other_workspace_files_are_indexed(
     monkeypatch.setattr(indexing, "FIRST_CHARS", first_chars)
     folder = folder_with(tmp_path, one="x = 1\n", two="y = 2\n", edited="z = 3\n")
     (folder / ".env").write_text("KEY = 4\n")
-    loaded = loader(pair, CompleterSettings())()
+    loaded = load_engine(pair, CompleterSettings())
     Project("edited.py", folder).index(lambda function: function(loaded.ngrams))
     indexed = [name for name in ("one.py", "two.py", "edited.py", ".env") if name in loaded.ngrams]
     assert indexed == ["one.py", "two.py"]

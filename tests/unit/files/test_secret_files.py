@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.files import LeftOut, NotTextError, read_source, source_files
-from tinycopilot.secret_files import is_secret, is_secret_place, is_secret_source
+from tinycopilot.files.left_out import LeftOut
+from tinycopilot.files.reading import NotTextError, read_source
+from tinycopilot.files.secret_files import is_secret, is_secret_place, is_secret_source
+from tinycopilot.files.walking import source_files
 
 SECRET = (
     *(".env", ".env.local", ".env-prod", ".env_prod", "prod.env", ".envrc", ".flaskenv", "local.settings.json"),

@@ -10,21 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot import files
-from tinycopilot.files import (
-    MAX_BYTES,
-    MAX_DEPTH,
-    LeftOut,
-    NotRegularError,
-    NotTextError,
-    Reason,
-    open_regular,
-    read_pieces,
-    read_source,
-    read_written,
-    source_files,
-)
-from tinycopilot.gitignore import MAX_GLOBS
+import tinycopilot
+from tinycopilot.files.gitignore import MAX_GLOBS
+from tinycopilot.files.left_out import MAX_BYTES, MAX_DEPTH, LeftOut, Reason
+from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written
+from tinycopilot.files.regular import NotRegularError, open_regular
+from tinycopilot.files.walking import source_files
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX file types"),
@@ -125,7 +116,7 @@ def test_file_replaced_by_a_fifo_before_opening(root: Path, monkeypatch: pytest.
         os.mkfifo(path)
         return real_open(path, flags)
 
-    monkeypatch.setattr(files.os, "open", open_late)
+    monkeypatch.setattr(os, "open", open_late)
     with pytest.raises(NotRegularError):
         open_regular(root / "a.py")
 
@@ -151,7 +142,7 @@ def test_folder_replaced_by_a_link_before_entering(root: Path) -> None:
 
 
 def test_file_that_grows_while_reading(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PIECE_BYTES", 100)
+    monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", 100)
     path = root / "a.py"
     n_pieces = 0
     with pytest.raises(NotTextError, match="too large") as caught:
@@ -234,7 +225,7 @@ def test_tree_deleted_during_the_walk(root: Path) -> None:
 
 def test_started_programs_do_not_import_from_the_working_folder() -> None:
     """`python -m` would import a numpy.py of the folder that a command is run in."""
-    package = Path(files.__file__).parent
+    package = Path(tinycopilot.__file__).parent
     sources = [path.read_text("utf-8") for top in (package, package.parent / "server") for path in top.rglob("*.py")]
     starts = sum(source.count('sys.executable, "-P", "-m"') for source in sources)
     assert starts == sum(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tinycopilot.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, TooManyError, parse, parse_line
+from tinycopilot.files.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, TooManyError, parse, parse_line
 
 LONG = "a" * 250 + ".py"
 DEEP = "b/" * 200 + "d"

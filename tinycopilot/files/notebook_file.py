@@ -1,6 +1,6 @@
 """Read the code cells of a Jupyter notebook's file. Outputs, Markdown and metadata are never used.
 
-The format is nbformat's: version 4, or version 3 with its worksheets. Nothing in a notebook is executed.
+The format is nbformat's version 4. Nothing in a notebook is executed.
 """
 
 import json
@@ -40,29 +40,17 @@ def code_cells(text: str) -> list[str]:
         raise ValueError("its JSON is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"it is not valid JSON ({error})") from None
-    cells = _cells(notebook)
-    if cells is None:
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
         raise ValueError("it has no list of cells")
     return [source for cell in cells if (source := _source(cell)) is not None]
-
-
-def _cells(notebook: Any) -> list[Any] | None:
-    """The cells, of all worksheets in version 3; None if there is no list."""
-    if not isinstance(notebook, dict):
-        return None
-    if isinstance(cells := notebook.get("cells"), list):
-        return cells
-    if not isinstance(sheets := notebook.get("worksheets"), list):
-        return None
-    lists = (sheet.get("cells") for sheet in sheets if isinstance(sheet, dict))
-    return [cell for cells in lists if isinstance(cells, list) for cell in cells]
 
 
 def _source(cell: Any) -> str | None:
     """The source of a code cell, one string or a list of lines; None for anything else, and for binary data."""
     if not isinstance(cell, dict) or cell.get("cell_type") != "code":
         return None
-    source = cell.get("source", cell.get("input"))  # in version 3, the key is `input`
+    source = cell.get("source")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if not isinstance(source, str) or "\0" in source:

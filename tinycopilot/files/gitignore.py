@@ -116,10 +116,11 @@ class Rules:
         self._verdicts: list[bool] = []
         self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
         self._globs: list[tuple[int, Pattern]] = []  # in reverse order
-        self._n_patterns, self._n_globs, self._n_glob_bytes = above._counts if above else (0, 0, 0)
+        self._counts: list[int] = list(above._counts) if above else [0, 0, 0]
+        """Number of patterns and of globs, and total length of the globs, as in _LIMITS."""
         for i, pattern in enumerate(patterns):
             self._verdicts.append(not pattern.is_negated)
-            self._n_patterns += 1
+            self._counts[0] += 1
             if pattern.is_literal:
                 (self._names if pattern.is_for_names else self._paths).put(pattern.glob, i, pattern.is_for_folders)
             elif pattern.suffix:
@@ -128,15 +129,11 @@ class Rules:
                 self._prefixes.put(pattern.prefix, i, pattern.is_for_folders)
             else:
                 self._globs.append((i, pattern))
-                self._n_globs += 1
-                self._n_glob_bytes += len(pattern.glob)
+                self._counts[1] += 1
+                self._counts[2] += len(pattern.glob)
             if any(n > limit for n, limit in zip(self._counts, _LIMITS, strict=True)):
                 raise TooManyError
         self._globs.reverse()
-
-    @property
-    def _counts(self) -> tuple[int, int, int]:
-        return self._n_patterns, self._n_globs, self._n_glob_bytes
 
     def __len__(self) -> int:
         return len(self._verdicts)
@@ -286,3 +283,8 @@ def _escaped(glob: bytes, i: int) -> tuple[int, int]:
     if i >= len(glob):
         raise PatternError
     return glob[i], i + 1
+
+
+def below(path: str, top: str) -> str:
+    """Return the path relative to `top`, with `/` on every system."""
+    return path[len(top) :].replace(os.sep, "/").lstrip("/")

@@ -8,23 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot import UserError
-from tinycopilot import files as files_module
-from tinycopilot.files import (
-    MAX_BYTES,
-    LeftOut,
-    NotTextError,
-    Patterns,
-    Reason,
-    normalize_suffixes,
-    read_pieces,
-    read_source,
-    read_written,
-    source_files,
-    why_not_written,
-)
-from tinycopilot.masking import MASK
+from tinycopilot.files import reading
+from tinycopilot.files.left_out import MAX_BYTES, LeftOut, Reason
+from tinycopilot.files.masking import MASK
+from tinycopilot.files.patterns import Patterns, normalize_suffixes
+from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written, why_not_written
+from tinycopilot.files.walking import source_files
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def tree(root: Path, **files: str) -> None:
@@ -302,11 +293,11 @@ KEY_BODY = "".join(f"MIIE{i:04}{'aB3dE6gH' * 7}\n" for i in range(20))
 
 @pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-@pytest.mark.parametrize("piece_bytes", [100, 333, files_module.PIECE_BYTES])
+@pytest.mark.parametrize("piece_chars", [100, 333, reading.PIECE_CHARS])
 def test_file_with_a_private_key_is_read_without_the_key(
-    tmp_path: Path, kind: str, encoding: str, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, encoding: str, piece_chars: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files_module, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(reading, "PIECE_CHARS", piece_chars)
     path, before, after = tmp_path / "deploy.py", 'x = 1\nKEY = """', '"""\ny = 2\n'
     begin, end = f"-----BEGIN {kind}PRIVATE" + " KEY-----\n", f"-----END {kind}PRIVATE KEY-----\n"
     path.write_text(before + begin + KEY_BODY + end + after, encoding)
@@ -331,19 +322,19 @@ def test_secrets_are_masked_unless_the_file_is_edited(tmp_path: Path) -> None:
 def test_a_secret_on_the_first_line_of_a_piece_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deploy.py"
     path.write_text('a = 1\npassword = \\\n    "x8Kq2LmZp0Rt"\nb = 2\n')
-    for piece_bytes in range(13, 40):
-        monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+    for piece_chars in range(13, 40):
+        monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", piece_chars)
         assert read_source(path) == f'a = 1\npassword = \\\n    "{MASK * 12}"\nb = 2\n'
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 2, 3, 5, 8, 100])
-def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
-    monkeypatch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+@pytest.mark.parametrize("piece_chars", [1, 2, 3, 5, 8, 100])
+def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_chars: int) -> None:
+    monkeypatch.setattr("tinycopilot.files.reading.PIECE_CHARS", piece_chars)
     path = tmp_path / "f.py"
     path.write_bytes("\ufeffa\u00e9\r\nb\N{SNAKE}\rc\n\n d\r\n\r\ne\r".encode())
     assert "".join(read_pieces(path)) == "a\u00e9\nb\N{SNAKE}\nc\n\n d\n\ne\n"
     path.write_text("one\ntwo\nthree\n")
-    if piece_bytes >= 5:  # longer lines are split
+    if piece_chars >= 5:  # longer lines are split
         assert all(piece.endswith("\n") for piece in read_pieces(path))
     path.write_bytes(b"\xef\xbb\xbfone\ntwo\n\xff\n")
     with pytest.raises(NotTextError, match="byte 11"):
@@ -357,16 +348,16 @@ def test_pieces_are_complete_and_whole_lines(tmp_path: Path, monkeypatch: pytest
     st.booleans(),
 )
 def test_each_encoding_gives_the_same_text_in_whole_lines(
-    text: str, encoding: str, piece_bytes: int, keep_line_ends: bool
+    text: str, encoding: str, piece_chars: int, keep_line_ends: bool
 ) -> None:
     mark = "\ufeff" if encoding.startswith("utf-16") else ""
     expected = text if keep_line_ends else text.replace("\r\n", "\n").replace("\r", "\n")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+        patch.setattr("tinycopilot.files.reading.PIECE_CHARS", piece_chars)
         path = Path(folder, "f.py")
         path.write_bytes((mark + text).encode(encoding))
         pieces = list(read_pieces(path, keep_line_ends))
-        patch.setattr("tinycopilot.files.PIECE_BYTES", 1_000)
+        patch.setattr("tinycopilot.files.reading.PIECE_CHARS", 1_000)
         whole = list(read_pieces(path, keep_line_ends))
     assert "".join(pieces) == "".join(whole) == expected
     assert all(pieces) and len(whole) <= 2
@@ -378,9 +369,9 @@ def test_utf16_line_stays_in_one_piece_wherever_the_read_splits(tmp_path: Path) 
     line = "\u0a0a" * 40 + "\n"
     for encoding in ("utf-16-le", "utf-16-be"):
         path.write_bytes(("\ufeff" + line * 30).encode(encoding))
-        for piece_bytes in range(200, 216):
+        for piece_chars in range(50, 66):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("tinycopilot.files.PIECE_BYTES", piece_bytes)
+                patch.setattr("tinycopilot.files.reading.PIECE_CHARS", piece_chars)
                 pieces = list(read_pieces(path))
             assert len(pieces) > 10
             assert all(piece.endswith("\n") for piece in pieces)

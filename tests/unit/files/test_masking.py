@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tinycopilot.masking import MASK, mask, n_secrets, start_of_unfinished_key
+from tinycopilot.files.masking import MASK, mask, n_secrets, start_of_unfinished_key
 
 ALNUM = string.ascii_letters + string.digits
 URL_SAFE = ALNUM + "-_"

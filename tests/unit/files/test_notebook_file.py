@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.files import LeftOut, NotTextError, Reason, read_pieces, read_source, read_written, source_files
-from tinycopilot.masking import MASK
-from tinycopilot.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells
+from tinycopilot.files.left_out import LeftOut, Reason
+from tinycopilot.files.masking import MASK
+from tinycopilot.files.notebook_file import MAX_NOTEBOOK_BYTES, SEPARATOR, code_cells
+from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written
+from tinycopilot.files.walking import source_files
 
 OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["printed_by_the_cell\n"]}
 PASSWORD = "hunter2-" + "9fK3qLz8"  # split, so that this file itself contains no secret
@@ -37,12 +39,6 @@ def test_source_may_be_a_list_of_lines() -> None:
     assert code_cells(notebook(code(["a = 1\n", "b = 2"]), code([]))) == ["a = 1\nb = 2", ""]
 
 
-def test_version_3_has_worksheets() -> None:
-    sheets = [{"cells": [{"cell_type": "code", "input": ["a = 1\n", "b"], "language": "python", "outputs": [OUTPUT]}]}]
-    sheets += [{"cells": [{"cell_type": "heading", "source": "Title"}, {"cell_type": "code", "input": "c"}]}]
-    assert code_cells(json.dumps({"nbformat": 3, "worksheets": sheets})) == ["a = 1\nb", "c"]
-
-
 def test_line_ends_and_lone_surrogates() -> None:
     assert code_cells(notebook(code("a\r\nb\rc \ud83d"))) == ["a\nb\nc \N{REPLACEMENT CHARACTER}"]
     assert code_cells(notebook(code("\U0001f40d"))) == ["\U0001f40d"]
@@ -64,7 +60,6 @@ def test_other_cells_than_code_are_skipped(cell: Any) -> None:
         ("3", "no list of cells"),
         ("{}", "no list of cells"),
         ('{"cells": {}}', "no list of cells"),
-        ('{"worksheets": 3}', "no list of cells"),
         ("1" * 5_000, "not valid JSON"),
         ('{"cells": ' + "[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
@@ -79,7 +74,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["cells", "worksheets", "cell_type", "source", "input"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["cells", "cell_type", "source"]), inner, max_size=3)
     ),
     max_leaves=10,
 )
