@@ -308,7 +308,7 @@ async def test_loading_and_indexing_show_progress(start: Start, tmp_path: Path) 
     for _ in range(1_000):
         if {title for title, kind in kinds.items() if kind[-1:] == ["end"]} == titles:
             break
-        await editor.command("tinycopilot.status")
+        await asyncio.sleep(0.02)
         kinds = {values[0].title: [value.kind for value in values] for values in reports.values() if values}
     for title in titles:
         assert kinds[title][0] == "begin"
