@@ -414,8 +414,8 @@ def _load_torch() -> None:
 def _train(arguments: argparse.Namespace) -> None:
     """Train a model.
 
-    If it is not worse than the model in use, it replaces that model, and the old one is kept under another name. A
-    worse model is saved under another name and not used.
+    If it is not worse than the model in use (with --model-path: the model at that path, if any), it is used from now
+    on, and a replaced model is kept under another name. A worse model is saved under another name and not used.
     """
     _load_torch()
     from tinycopilot.paths import shell_command
