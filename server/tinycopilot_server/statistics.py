@@ -229,8 +229,9 @@ class Statistics:
             self._new = {}
         self._offers.clear()
         self._accepted.clear()
-        with self._locked():
-            self._path.unlink(missing_ok=True)
+        if self._path.exists():  # without a home folder, none can be locked
+            with self._locked():
+                self._path.unlink(missing_ok=True)
 
     def _locked(self) -> FileLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

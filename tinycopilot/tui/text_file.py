@@ -37,6 +37,8 @@ class TextFile:
         self._end = ends.pop() if len(ends) == 1 else "\n"
         self.text = text.replace(self._end, "\n")
         """The text as read or last saved."""
+        if max(map(len, self.text.split("\n"))) > MAX_LINE_CHARS:
+            raise UserError(f"{path}: a line over {MAX_LINE_CHARS:,} characters, too long for play; use another file")
 
     def save(self, text: str) -> None:
         """Save atomically. Raises UserError.
@@ -69,8 +71,6 @@ def _read(path: Path) -> tuple[bytes, str]:
     text = read_source(path, as_it_is=True, max_bytes=MAX_BYTES)
     with path.open("rb") as file:
         mark = next(filter(file.read(3).startswith, ENCODINGS), b"")
-    if max(map(len, LINE_END.split(text))) > MAX_LINE_CHARS:
-        raise UserError(f"{path}: a line over {MAX_LINE_CHARS:,} characters, too long for play; use another file")
     return mark, text
 
 

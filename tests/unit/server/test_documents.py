@@ -1,8 +1,10 @@
+import tracemalloc
+
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from tinycopilot_server import documents
-from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document, to_offset, to_units
+from tinycopilot_server.documents import MAX_HELD_CHARS, MAX_HELD_LINE_CHARS, Document, split_lines, to_offset, to_units
 
 
 def test_positions_outside_of_the_text_are_clamped() -> None:
@@ -79,3 +81,13 @@ def test_edit_in_a_line_of_a_megabyte_counts_it_a_few_times(
         assert document.clamp(types.Position(0, column)).character == column
     assert sum(counted) < 20 * 6 * len(text)
     assert document.text == text[: place * 5] + smile * 20 + text[place * 5 :]
+
+
+def test_splitting_a_long_line_copies_no_wide_characters() -> None:
+    text = "x" * 1_000_000
+    tracemalloc.start()
+    try:
+        assert split_lines(text) == [text]
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()

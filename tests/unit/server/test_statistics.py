@@ -30,6 +30,8 @@ from tinycopilot_server.statistics import (
     percentile_ms,
 )
 
+from tinycopilot.paths import NO_HOME
+
 
 class Clock:
     """A clock that tests advance."""
@@ -304,6 +306,13 @@ def test_forget_deletes_everything(counted: Statistics, path: Path) -> None:
     counted.accepted(name)
     assert counted.days() == {}
     assert not path.exists()
+
+
+def test_forget_without_a_home_folder() -> None:
+    counted = Statistics(NO_HOME / "statistics.json", lambda _: None)
+    counted.answered("a.py", "", "value", 7.0)
+    counted.forget()
+    assert counted.days() == {}
 
 
 def test_old_days_and_old_offers_are_dropped(counted: Statistics) -> None:

@@ -133,6 +133,7 @@ def test_failed_save_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (".ssh/a.py", None, "secret file"),
         ("huge.py", b"x = 1\n" * 200_000, "too large"),
         ("a.min.js", b"x = 1;" * 10_000, "too long for play"),
+        ("mixed.py", b"x = 1\r" * 10_000 + b"\n", "too long for play"),
         ("no_folder/a.py", None, "not found"),
         (".", None, "a folder"),
     ],
