@@ -231,7 +231,7 @@ def documents_of(source: Source, folder: Path) -> list[Document]:
     documents = list(read_written(source_files(unpacked, endings, left_out), unpacked, left_out))
     shutil.rmtree(unpacked)
     source["left_out"] = {"tests": n_tests} if n_tests else {}
-    source["left_out"]["by tinycopilot/files.py"] = [line.removeprefix("left out: ") for line in left_out.lines()]
+    source["left_out"]["by tinycopilot/files"] = [line.removeprefix("left out: ") for line in left_out.lines()]
     return documents
 
 
