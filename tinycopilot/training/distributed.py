@@ -63,7 +63,7 @@ class DistContext:
             try:
                 box = [compute()]
             except UserError as error:
-                box = [error]
+                box = [UserError(str(error))]  # a subclass with other parameters could not be sent
         dist.broadcast_object_list(box)
         if isinstance(box[0], UserError):
             raise box[0] if self.is_main else SystemExit(2)
