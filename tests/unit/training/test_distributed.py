@@ -141,6 +141,28 @@ def test_leader_error_is_reported_once(tmp_path: Path, training_python: Sequence
     assert "Traceback" not in said
 
 
+# The command in the folder of this process: as on machines without a shared disk.
+OWN_DISK = """
+import os, sys
+from tinycopilot import cli
+os.environ["LOCAL_RANK"] = "0"
+os.chdir(os.environ["RANK"])
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_incomplete_copy_on_another_machine_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training_python: Sequence[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("0/a.py", "0/b.py", "1/a.py"):  # b.py is missing on the other machine
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(LINES)
+    ended = run_together(training_python, 2, OWN_DISK, *TRAIN, "--corpus", "a.py", "b.py", "--model_path", "m.pth")
+    assert all(one.code for one in ended)
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["a.py"]
+
+
 def test_three_processes_cannot_share_four_windows(
     corpus: Path, tmp_path: Path, training_python: Sequence[str]
 ) -> None:
