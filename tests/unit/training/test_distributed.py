@@ -151,7 +151,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_incomplete_copy_on_another_machine_is_removed(
+def test_missing_file_on_another_machine_is_reported_and_its_copy_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training_python: Sequence[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -160,6 +160,7 @@ def test_incomplete_copy_on_another_machine_is_removed(
         (tmp_path / name).write_text(LINES)
     ended = run_together(training_python, 2, OWN_DISK, *TRAIN, "--corpus", "a.py", "b.py", "--model_path", "m.pth")
     assert all(one.code for one in ended)
+    assert "b.py: no such file" in ended[1].stderr
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["a.py"]
 
 
