@@ -63,7 +63,7 @@ class DistContext:
             try:
                 box = [compute()]
             except UserError as error:
-                box = [error]
+                box = [UserError(str(error))]  # a subclass with other parameters could not be sent
         dist.broadcast_object_list(box)
         if isinstance(box[0], UserError):
             raise box[0] if self.is_main else SystemExit(2)
@@ -101,8 +101,8 @@ def dist_context(device_type: str) -> Iterator[DistContext]:
         yield DistContext(rank, world_size, local_rank)
         dist.barrier()
     except UserError:
-        if rank:
-            raise SystemExit(2) from None  # the main process prints it
+        if local_rank:
+            raise SystemExit(2) from None  # the first process of each machine prints it
         raise
     except (RuntimeError, dist.DistBackendError) as error:
         if "onnection" not in str(error) and "peer" not in str(error):

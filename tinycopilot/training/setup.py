@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -283,7 +284,11 @@ def _own_copy(corpus: Corpus, flags: dict[str, Any], folder: Path, exclude: Coll
         own = open_corpus(folder)
         if own.digest == corpus.digest:
             return own
-    return _prepare(flags, folder, exclude)
+    try:
+        return _prepare(flags, folder, exclude)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # only on the main machine is it locked, and deleted at the end
+        raise
 
 
 def _load_init(flags: dict[str, Any]) -> tuple[TinyGPT, SimpleTokenizer] | None:

@@ -140,7 +140,9 @@ def _glob(pattern: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator
     """
     n_fixed = next(i for i, part in enumerate(pattern.parts) if re.search(MAGIC, part))
     root = Path(*pattern.parts[:n_fixed])
-    wanted = pattern.parts[n_fixed:]
+    wanted = tuple(  # without repeated `**`, each of which would be a level of recursion
+        part for above, part in itertools.pairwise(("", *pattern.parts[n_fixed:])) if not above == part == "**"
+    )
 
     def takes(relative: str) -> bool:
         parts = tuple(relative.split("/"))

@@ -136,7 +136,32 @@ def test_leader_error_is_reported_once(tmp_path: Path, training_python: Sequence
     words = [*TRAIN, "--corpus", "nowhere.py", "--model_path", str(tmp_path / "m.pth")]
     ended = run_together(training_python, 2, SMALL, "0", *words)
     assert all(one.code for one in ended)
-    assert "".join(one.stderr for one in ended).count("nowhere.py: no such file") == 1
+    said = "".join(one.stderr for one in ended)
+    assert said.count("nowhere.py: no such file") == 1
+    assert "Traceback" not in said
+
+
+# The command in the folder of this process: as on machines without a shared disk.
+OWN_DISK = """
+import os, sys
+from tinycopilot import cli
+os.environ["LOCAL_RANK"] = "0"
+os.chdir(os.environ["RANK"])
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_missing_file_on_another_machine_is_reported_and_its_copy_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training_python: Sequence[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("0/a.py", "0/b.py", "1/a.py"):  # b.py is missing on the other machine
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(LINES)
+    ended = run_together(training_python, 2, OWN_DISK, *TRAIN, "--corpus", "a.py", "b.py", "--model_path", "m.pth")
+    assert all(one.code for one in ended)
+    assert "b.py: no such file" in ended[1].stderr
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["a.py"]
 
 
 def test_three_processes_cannot_share_four_windows(

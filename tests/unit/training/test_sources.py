@@ -156,6 +156,7 @@ def test_folder_without_matching_files_says_what_it_has(tmp_path: Path) -> None:
         ("src/*", ["src/b.js", "src/c.py", "src/deep/d.py"]),  # any suffix that matches; folders are walked
         ("src/**/*.py", ["src/c.py", "src/deep/d.py"]),
         ("**/*.js", ["src/b.js", "src/deep/e.js"]),
+        pytest.param("**/" * 1_000 + "*.js", ["src/b.js", "src/deep/e.js"], id="long"),
         ("**", ["a.py", "src/b.js", "src/c.py", "src/deep/d.py", "src/deep/e.js"]),
         ("s?c/[cd]*", ["src/c.py", "src/deep/d.py"]),
         ("*/deep/*.??", ["src/deep/d.py", "src/deep/e.js"]),

@@ -64,7 +64,8 @@ def load_data(
         raise ModelFileError(f"{path}: contains more than data, so it was not loaded; {RETRAIN}") from None
     except Exception:  # a damaged file can fail in any way
         raise ModelFileError(f"{path}: the {kind} file is damaged; {RETRAIN}") from None
-    if not isinstance(data, dict) or data.get("kind") != kind:
+    found = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(found, str) or found != kind:  # a comparison with a tensor has no truth value
         raise ModelFileError(f"{path}: not a tinycopilot {kind} file; {RETRAIN}")
     for name, expected in required.items():
         if not isinstance(data.get(name), expected):

@@ -55,7 +55,7 @@ def read_archive(path: Path, n_bytes: int, max_pickle_bytes: int) -> Any:
             raise ValueError("too many files in the archive")
         with zipfile.ZipFile(file) as archive:
             _check_sizes(archive, n_bytes)
-            return _Interpreter(archive, max_pickle_bytes).value()
+            return _Interpreter(archive, n_bytes, max_pickle_bytes).value()
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
@@ -89,8 +89,9 @@ def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
 class _Interpreter:
     """Interprets the pickle opcodes that build plain values; any other opcode is an error."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_pickle_bytes: int) -> None:
+    def __init__(self, archive: zipfile.ZipFile, n_bytes: int, max_pickle_bytes: int) -> None:
         self._archive = archive
+        self._n_bytes_left = 2 * n_bytes  # of all tensors, since views can claim any size; bfloat16 becomes float32
         self._max_pickle_bytes = max_pickle_bytes
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
         self._storages: dict[str, _Storage] = {}  # by the name of the file in the archive
@@ -172,7 +173,11 @@ class _Interpreter:
         if function == _ORDERED_DICT and arguments == ():
             return OrderedDict()
         if function == _REBUILD_TENSOR:
-            return _tensor(*arguments)
+            tensor = _tensor(*arguments)
+            self._n_bytes_left -= tensor.nbytes
+            if self._n_bytes_left < 0:
+                raise ValueError("the tensors claim more than the archive holds")
+            return tensor
         raise pickle.UnpicklingError("a function call is not allowed")
 
     def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
