@@ -13,8 +13,6 @@ from tinycopilot.completion.compiled import compiled_fast
 
 EPSILON = 1e-5
 """PyTorch's LayerNorm adds this to the variance."""
-FAR = -1e30
-"""Attention score of masked positions."""
 ROWS = 32
 """Rows of a matrix per block, a multiple of 4: they stay in the CPU's cache for all positions."""
 
@@ -147,54 +145,22 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
-    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
+    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions.
 
-    Queries are processed in pairs, which share the loads of keys and values; the last one may be alone.
+    q and y are (T, D), k and v are (D, capacity).
     """
-    T = len(q)
-    scores = np.empty((2, n_kept + T), np.float32)
-    for t in range(0, T - 1, 2):
-        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # the positions that either of the two sees
-        z0, z1 = scores[0, first:end], scores[1, first:end]
-        score_two(q[t], q[t + 1], k, first, z0, z1)
-        z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
-        if first < n_kept + t + 2 - window:
-            z1[0] = np.float32(FAR)
-        softmax(z0)
-        softmax(z1)
-        average_two(z0, z1, v, first, y[t], y[t + 1])
-    if T % 2:
-        first = max(0, n_kept + T - window)
-        z = scores[0, first:]
-        score_one(q[T - 1], k, first, z)
+    scores = np.empty(n_kept + len(q), np.float32)
+    for t in range(len(q)):
+        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 1
+        z = scores[first:end]
+        score(q[t], k, first, z)
         softmax(z)
-        average_one(z, v, first, y[T - 1])
+        average(z, v, first, y[t])
 
 
 @compiled_fast
-def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
-    """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), for the keys from `first` on; four channels per loop over the keys."""
-    D, n = len(q0), len(z0)
-    scale = np.float32(1 / math.sqrt(D))
-    for s in range(n):
-        z0[s] = z1[s] = np.float32(0)
-    for i in range(0, D - D % 4, 4):
-        k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
-        a0, a1, a2, a3 = q0[i] * scale, q0[i + 1] * scale, q0[i + 2] * scale, q0[i + 3] * scale
-        b0, b1, b2, b3 = q1[i] * scale, q1[i + 1] * scale, q1[i + 2] * scale, q1[i + 3] * scale
-        for s in range(n):
-            z0[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
-            z1[s] += b0 * k0[s] + b1 * k1[s] + b2 * k2[s] + b3 * k3[s]
-    for i in range(D - D % 4, D):
-        k0, a0, b0 = k[i, first:], q0[i] * scale, q1[i] * scale
-        for s in range(n):
-            z0[s] += a0 * k0[s]
-            z1[s] += b0 * k0[s]
-
-
-@compiled_fast
-def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
-    """z = q k / sqrt(D), for the keys from `first` on."""
+def score(q, k, first, z):  # type: ignore[no-untyped-def]
+    """z = q k / sqrt(D), for the keys from `first` on; four channels per loop over the keys."""
     D, n = len(q), len(z)
     scale = np.float32(1 / math.sqrt(D))
     for s in range(n):
@@ -211,23 +177,8 @@ def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
 
 
 @compiled_fast
-def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
-    """y0 = z0 v, y1 = z1 v: for each channel, the weighted sum of the values from `first` on. D is even."""
-    n = len(z0)
-    for i in range(0, len(y0), 2):
-        v0, v1 = v[i, first:], v[i + 1, first:]
-        a0 = a1 = b0 = b1 = np.float32(0)
-        for s in range(n):
-            a0 += z0[s] * v0[s]
-            a1 += z0[s] * v1[s]
-            b0 += z1[s] * v0[s]
-            b1 += z1[s] * v1[s]
-        y0[i], y0[i + 1], y1[i], y1[i + 1] = a0, a1, b0, b1
-
-
-@compiled_fast
-def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
-    """y = z v: for each channel, the weighted sum of the values from `first` on."""
+def average(z, v, first, y):  # type: ignore[no-untyped-def]
+    """y = z v: for each channel, the weighted sum of the values from `first` on. D is even."""
     n = len(z)
     for i in range(0, len(y), 2):
         v0, v1 = v[i, first:], v[i + 1, first:]
@@ -241,7 +192,9 @@ def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
 @compiled_fast
 def softmax(z):  # type: ignore[no-untyped-def]
     """z = exp(z) / sum of exp(z), in place; the highest is subtracted first, so that nothing overflows."""
-    top = highest(z)
+    top = z[0]
+    for s in range(len(z)):
+        top = max(top, z[s])
     total = np.float32(0)
     for s in range(len(z)):
         z[s] = exp_of_negative(z[s] - top)
@@ -249,15 +202,6 @@ def softmax(z):  # type: ignore[no-untyped-def]
     share = np.float32(1) / total
     for s in range(len(z)):
         z[s] *= share
-
-
-@compiled_fast
-def highest(z):  # type: ignore[no-untyped-def]
-    """The largest of z."""
-    top = z[0]
-    for s in range(len(z)):
-        top = max(top, z[s])
-    return top
 
 
 @compiled_fast
