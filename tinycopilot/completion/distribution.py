@@ -73,18 +73,12 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
     n = len(drafted)
     likeliest = np.empty(n + 1, np.int64)
     for i in range(n + 1):
-        spread(logits[i], possible, rows[i, 0])
-        for j in range(len(possible)):
-            rows[i, 1, j], rows[i, 2, j] = looked_up[i, 0, j], looked_up[i, 1, j]
+        likeliest[i] = spread(logits[i], possible, rows[i, 0])
+        rows[i, 1:] = looked_up[i]
+        log_probs[i] = rows[i, 0]
         seen, kind = contexts[0, i], contexts[1, i]
         if seen:
             likeliest[i] = mix(rows[i], weights[0][seen - 1], weights[1][kind], possible, log_probs[i])
-        else:
-            likeliest[i] = 0
-            for j in range(len(possible)):
-                log_probs[i, j] = rows[i, 0, j]
-                if j < len(possible) - 1 and log_probs[i, j] > log_probs[i, likeliest[i]]:
-                    likeliest[i] = j
         if i == n or likeliest[i] + 1 != drafted[i]:
             return i, likeliest
     return n, likeliest  # unreachable, but required by the compiler
@@ -94,24 +88,18 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
 def spread(logits, possible, row):  # type: ignore[no-untyped-def]
     """Write log p of the network to `row`, (A + 1,), from logits, (V,).
 
-    The characters outside its vocabulary share the probability of the unknown id, the last one.
+    The characters outside its vocabulary share the probability of the unknown id, the last one. Returns the most
+    probable entry except the last.
     """
-    n_known = len(logits) - 1
-    highest = -np.inf
-    for i in range(n_known + 1):
-        highest = max(highest, np.float64(logits[i]))
-    total = 0.0
-    for i in range(n_known + 1):
-        total += math.exp(logits[i] - highest)
-    log_z = highest + math.log(total)
-    for i in range(n_known):
-        row[i] = logits[i] - log_z
-    n_unknown = 0
+    n_known, n_unknown = len(logits) - 1, 0
     for i in range(n_known, len(row)):
         n_unknown += possible[i]
-    share = logits[n_known] - log_z - math.log(n_unknown)
-    for i in range(n_known, len(row)):
-        row[i] = share if possible[i] else -np.inf
+    for i in range(len(row)):
+        if i < n_known:
+            row[i] = logits[i]
+        else:
+            row[i] = logits[n_known] - math.log(n_unknown) if possible[i] else -np.inf
+    return normalize(row)
 
 
 @compiled
@@ -128,18 +116,25 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
         weight = min(max(weights[row] + more_weights[row], 0.0), MAX_WEIGHT)
         for i in range(n):
             mixed[i] += weight * max(rows[row, i], FLOOR)
-    best, highest = 0, -np.inf
     for i in range(n):
         if not possible[i]:
             mixed[i] = -np.inf
-        elif mixed[i] > highest and i < n - 1:
-            best, highest = i, mixed[i]
-    total = 0.0
+    return normalize(mixed)
+
+
+@compiled
+def normalize(log_p):  # type: ignore[no-untyped-def]
+    """Subtract log Z from `log_p`: then the probabilities sum to 1. Returns the most probable entry except the last."""
+    n, best = len(log_p), 0
+    for i in range(n - 1):
+        if log_p[i] > log_p[best]:
+            best = i
+    highest, total = max(log_p[best], log_p[n - 1]), 0.0
     for i in range(n):
-        total += math.exp(mixed[i] - highest)
+        total += math.exp(log_p[i] - highest)
     log_z = highest + math.log(total)
     for i in range(n):
-        mixed[i] -= log_z
+        log_p[i] -= log_z
     return best
 
 
