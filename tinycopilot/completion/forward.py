@@ -97,7 +97,8 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
             for i in range(x.shape[1]):
                 rows[here, i] = h[t, i]
             for distance in range(1, K):
-                multiply_add(vectors[1 + distance], rows[here - distance], h[t])
+                for i in range(x.shape[1]):
+                    h[t, i] += vectors[1 + distance, i] * rows[here - distance, i]
 
 
 @compiled_fast
@@ -106,13 +107,6 @@ def add(a, y):  # type: ignore[no-untyped-def]
     for t in range(len(y)):
         for i in range(y.shape[1]):
             y[t, i] += a[t, i]
-
-
-@compiled_fast
-def multiply_add(a, b, y):  # type: ignore[no-untyped-def]
-    """y += a * b."""
-    for i in range(len(y)):
-        y[i] += a[i] * b[i]
 
 
 @compiled_fast
@@ -237,17 +231,18 @@ def gelu(f):  # type: ignore[no-untyped-def]
 def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
     """y = x w^T * scale: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
 
-    A dot product for each position and output, as in the last loop. The loops above it do the same in blocks of 4
-    positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the CPU's cache.
+    A dot product for each position and output, in blocks of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS
+    outputs at a time stay in the CPU's cache. The last output may be computed several times, to complete a block.
     """
-    T, n_in, n_out = len(x), w.shape[1], len(w)
+    T, n_in, last = len(x), w.shape[1], len(w) - 1
     in_fours = T - T % 4
-    for rows in range(0, n_out, ROWS):
-        end = min(n_out, rows + ROWS)
+    for rows in range(0, len(w), ROWS):
+        end = min(len(w), rows + ROWS)
         for t in range(0, in_fours, 4):
             x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
-            for o in range(rows, end - 1, 2):
-                w0, w1 = w[o], w[o + 1]
+            for o in range(rows, end, 2):
+                p = min(o + 1, last)
+                w0, w1 = w[o], w[p]
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
                 for i in range(n_in):
                     u, v = np.float32(w0[i]), np.float32(w1[i])
@@ -259,18 +254,15 @@ def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
                     b1 += v * x1[i]
                     b2 += v * x2[i]
                     b3 += v * x3[i]
-                y[t, o] = a0 * scale[o]
-                y[t + 1, o] = a1 * scale[o]
-                y[t + 2, o] = a2 * scale[o]
-                y[t + 3, o] = a3 * scale[o]
-                y[t, o + 1] = b0 * scale[o + 1]
-                y[t + 1, o + 1] = b1 * scale[o + 1]
-                y[t + 2, o + 1] = b2 * scale[o + 1]
-                y[t + 3, o + 1] = b3 * scale[o + 1]
+                y[t, o], y[t, p] = a0 * scale[o], b0 * scale[p]
+                y[t + 1, o], y[t + 1, p] = a1 * scale[o], b1 * scale[p]
+                y[t + 2, o], y[t + 2, p] = a2 * scale[o], b2 * scale[p]
+                y[t + 3, o], y[t + 3, p] = a3 * scale[o], b3 * scale[p]
         for t in range(in_fours, T):
             x0 = x[t]
-            for o in range(rows, end - 3, 4):
-                w0, w1, w2, w3 = w[o], w[o + 1], w[o + 2], w[o + 3]
+            for o in range(rows, end, 4):
+                p, q, r = min(o + 1, last), min(o + 2, last), min(o + 3, last)
+                w0, w1, w2, w3 = w[o], w[p], w[q], w[r]
                 a0 = a1 = a2 = a3 = np.float32(0)
                 for i in range(n_in):
                     u = x0[i]
@@ -278,14 +270,4 @@ def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
                     a1 += np.float32(w1[i]) * u
                     a2 += np.float32(w2[i]) * u
                     a3 += np.float32(w3[i]) * u
-                y[t, o] = a0 * scale[o]
-                y[t, o + 1] = a1 * scale[o + 1]
-                y[t, o + 2] = a2 * scale[o + 2]
-                y[t, o + 3] = a3 * scale[o + 3]
-    for t in range(T):
-        for o in range(n_out - n_out % (2 if t < in_fours else 4), n_out):
-            x0, w0 = x[t], w[o]
-            a0 = np.float32(0)
-            for i in range(n_in):
-                a0 += np.float32(w0[i]) * x0[i]
-            y[t, o] = a0 * scale[o]
+                y[t, o], y[t, p], y[t, q], y[t, r] = a0 * scale[o], a1 * scale[p], a2 * scale[q], a3 * scale[r]
