@@ -26,7 +26,6 @@ STRIDE: Final = 1024
 SHORT_STRIDE: Final = 128
 """The interval for texts of at most LONG symbols; shorter, since each text adds to the time of a prediction."""
 LONG: Final = 100_000
-_INSERTION: Final = 12  # up to this many positions, insertion sort is used
 _SEARCH_COST: Final = 8  # cost of finding a position by bisection, relative to sorting it
 
 
@@ -139,15 +138,6 @@ def _positions_in(symbols, start, end):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
-    """Whether the position `a` is sorted before `b`."""
-    for depth in range(1, DEPTH + 1):
-        if symbols[a - depth] != symbols[b - depth]:
-            return symbols[a - depth] < symbols[b - depth]
-    return a < b
-
-
-@compiled
 def _key(symbols, position, depth):  # type: ignore[no-untyped-def]
     """The sort key of a position among those with the same `depth - 1` preceding symbols."""
     return np.int64(symbols[position - depth]) if depth <= DEPTH else np.int64(position)
@@ -159,31 +149,25 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
     pending = [(0, len(positions), 1)]
     while pending:
         low, high, depth = pending.pop()
-        if high - low <= _INSERTION:
-            for i in range(low + 1, high):
-                position, j = positions[i], i
-                while j > low and _comes_before(symbols, position, positions[j - 1]):
-                    positions[j] = positions[j - 1]
-                    j -= 1
-                positions[j] = position
-        else:
-            pivot = _key(symbols, positions[(low + high) // 2], depth)
-            smaller, here, larger = low, low, high
-            while here < larger:
-                position = positions[here]
-                key = _key(symbols, position, depth)
-                if key < pivot:
-                    positions[here], positions[smaller] = positions[smaller], position
-                    smaller += 1
-                    here += 1
-                elif key > pivot:
-                    larger -= 1
-                    positions[here], positions[larger] = positions[larger], position
-                else:
-                    here += 1
-            pending.append((low, smaller, depth))
-            pending.append((smaller, larger, depth + 1))
-            pending.append((larger, high, depth))
+        if high - low < 2:
+            continue
+        pivot = _key(symbols, positions[(low + high) // 2], depth)
+        smaller, here, larger = low, low, high
+        while here < larger:
+            position = positions[here]
+            key = _key(symbols, position, depth)
+            if key < pivot:
+                positions[here], positions[smaller] = positions[smaller], position
+                smaller += 1
+                here += 1
+            elif key > pivot:
+                larger -= 1
+                positions[here], positions[larger] = positions[larger], position
+            else:
+                here += 1
+        pending.append((low, smaller, depth))
+        pending.append((smaller, larger, depth + 1))
+        pending.append((larger, high, depth))
     return positions
 
 
