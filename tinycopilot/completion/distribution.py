@@ -40,8 +40,7 @@ def draft(  # type: ignore[no-untyped-def]
     """
     n_known = len(context)
     symbols = np.empty(n_known + max_chars, np.uint16)
-    for i in range(n_known):
-        symbols[i] = context[i]
+    symbols[:n_known] = context
     contexts = np.zeros((2, max_chars + 1), np.int64)
     guessed = np.empty(len(possible))
     log_p = 0.0
@@ -91,14 +90,11 @@ def spread(logits, possible, row):  # type: ignore[no-untyped-def]
     The characters outside its vocabulary share the probability of the unknown id, the last one. Returns the most
     probable entry except the last.
     """
-    n_known, n_unknown = len(logits) - 1, 0
+    n_known = len(logits) - 1
+    share = logits[n_known] - math.log(np.sum(possible[n_known:]))
+    row[:n_known] = logits[:n_known]
     for i in range(n_known, len(row)):
-        n_unknown += possible[i]
-    for i in range(len(row)):
-        if i < n_known:
-            row[i] = logits[i]
-        else:
-            row[i] = logits[n_known] - math.log(n_unknown) if possible[i] else -np.inf
+        row[i] = share if possible[i] else -np.inf
     return normalize(row)
 
 
@@ -111,14 +107,11 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
     """
     n = len(mixed)
     for i in range(n):
-        mixed[i] = 0.0
+        mixed[i] = 0.0 if possible[i] else -np.inf
     for row in range(len(rows)):
         weight = min(max(weights[row] + more_weights[row], 0.0), MAX_WEIGHT)
         for i in range(n):
             mixed[i] += weight * max(rows[row, i], FLOOR)
-    for i in range(n):
-        if not possible[i]:
-            mixed[i] = -np.inf
     return normalize(mixed)
 
 
@@ -143,24 +136,20 @@ def look_up(headers, n_workspace, orders, discounts, possible, context, log_p): 
     """Write log p(next) of workspace and file to `log_p`, (2, A + 1); return the number of orders seen in the
     workspace.
     """
-    counts = np.zeros((2, len(orders), len(possible)), np.int64)
-    count(headers[:n_workspace], context, orders, counts[0])
-    seen = interpolate(counts[0], possible, discounts, log_p[0])
-    count(headers[n_workspace:], context, orders, counts[1])
-    interpolate(counts[1], possible, discounts, log_p[1])
-    for row in range(2):
+    seen = np.empty(2, np.int64)
+    for row, part in enumerate((headers[:n_workspace], headers[n_workspace:])):
+        counts = np.zeros((len(orders), len(possible)), np.int64)
+        count(part, context, orders, counts)
+        seen[row] = interpolate(counts, possible, discounts, log_p[row])
         for i in range(len(possible)):
             log_p[row, i] = math.log(log_p[row, i]) if log_p[row, i] > 0 else -np.inf
-    return seen
+    return seen[0]
 
 
 @compiled
 def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
     """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns the number of orders seen."""
-    n_symbols = counts.shape[1]
-    n_possible = 0
-    for i in range(n_symbols):
-        n_possible += possible[i]
+    n_symbols, n_possible = counts.shape[1], np.sum(possible)
     for i in range(n_symbols):
         p[i] = possible[i] / n_possible
     for row in range(len(counts)):
@@ -210,14 +199,12 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
             return
         known = order
         first, last = -(-low // stride), high // stride  # the whole strides in between
-        if first >= last:
-            for i in range(low, high):
-                counts[row, following[i]] += sign
-        else:
-            for i in range(low, first * stride):
-                counts[row, following[i]] += sign
-            for i in range(last * stride, high):
-                counts[row, following[i]] += sign
+        start = min(first * stride, high)
+        for i in range(low, start):
+            counts[row, following[i]] += sign
+        for i in range(max(start, last * stride), high):
+            counts[row, following[i]] += sign
+        if first < last:
             for symbol in range(until.shape[1]):
                 counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
 
