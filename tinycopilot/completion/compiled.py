@@ -176,9 +176,7 @@ class _Cache(FunctionCache):
         """The file name contains the function, the sources, and a digest of everything else that machine code depends
         on.
         """
-        python = sys.version_info[:2]
-        depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
-        digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+        digest = _digest_with_versions(self._index_key(signature, codegen))
         return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
 
 
@@ -207,9 +205,14 @@ def mark_compiled(variant: str) -> None:
 
 
 def _marker(folder: Path, variant: str) -> Path:
-    depends_on = (cpu_target.target_context.codegen().magic_tuple(), numba.__version__, llvmlite.__version__)
-    digest = hashlib.sha256(repr((depends_on, sys.version_info[:2])).encode()).hexdigest()[:16]
+    digest = _digest_with_versions(cpu_target.target_context.codegen().magic_tuple())
     return folder / f"{variant}.{_sources_digest()}.{digest}.all"
+
+
+def _digest_with_versions(key: object) -> str:
+    """A digest of a key, and of the versions that machine code depends on, 16 hexadecimal digits."""
+    depends_on = (key, numba.__version__, llvmlite.__version__, sys.version_info[:2])
+    return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
 
 
 @functools.cache
