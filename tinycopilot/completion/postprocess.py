@@ -14,13 +14,11 @@ def is_at_line_end(after: str) -> bool:
 def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
     """The longest prefix of `text` that is not in the file already, and keeps the code around it valid.
 
-    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; after the
-    first line, if text follows on the cursor's line; and at a word end where `Insertion` allows it.
+    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; and at a
+    word end where `Insertion` allows it: in the first line, if text follows on the cursor's line.
     """
-    text = _without_next_line(text, before, after)
-    if after.split("\n", maxsplit=1)[0].strip():
-        text = text.split("\n", maxsplit=1)[0]
-    return _safe(_without_other_indentation(text, before), before, after, language)
+    text = _without_other_indentation(_without_next_line(text, before, after), before)
+    return _safe(text, before, after, language)
 
 
 def _safe(text: str, before: str, after: str, language: str) -> str:
