@@ -38,14 +38,11 @@ def _safe(text: str, before: str, after: str, language: str) -> str:
 def _without_next_line(text: str, before: str, after: str) -> str:
     """Cut before a line that is already the next line of the file."""
     following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
-    if following is None:
-        return text
-    lines = text.split("\n")
     begun = before[before.rfind("\n") + 1 :]  # the part of the first line before the cursor
+    lines = (begun + text).split("\n")
     for i, line in enumerate(lines):
-        whole = begun + line if i == 0 else line
-        if whole.strip() == following:
-            return "\n".join(lines[:i])
+        if line.strip() == following:
+            return "\n".join(lines[:i])[len(begun) :]
     return text
 
 
@@ -54,8 +51,6 @@ def _without_other_indentation(text: str, before: str) -> str:
 
     The n-gram models contain other files, so a continuation could mix both kinds in one file.
     """
-    if "\n " not in text and "\n\t" not in text:
-        return text
     tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
     if tab == space:  # neither
         return text
