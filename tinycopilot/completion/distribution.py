@@ -6,8 +6,6 @@ context is looked up in two n-gram models, of the whole workspace and of the cur
     count         how often each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments
     interpolate   p(next) from these counts (ngram.py has the definition)
     mix           log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
-
-All of it is in one file, so that a change invalidates all of Numba's cache.
 """
 
 import math
@@ -15,13 +13,11 @@ import math
 import numpy as np
 
 from tinycopilot.completion.compiled import array_at, compiled
+from tinycopilot.completion.suffix_array import BREAK, DEPTH
 
-BREAK = 0
 FLOOR = math.log(1e-6)
 """Minimum log p of a character in each model."""
 MAX_WEIGHT = 2.0
-DEPTH = 32
-"""Maximum length of a context; suffix_array.py sorts by as many symbols."""
 STRENGTH = 0.1
 """Weight of the shorter context's prediction, in occurrences."""
 
