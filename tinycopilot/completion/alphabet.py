@@ -37,7 +37,7 @@ class Alphabet:
         """The symbols of a text; lone surrogates are allowed."""
         points = _code_points(text)
         symbols = self._symbol_of[points]
-        if (new := symbols == BREAK).any() and (unknown := np.setdiff1d(points[new], _MASK_POINT)).size:
+        if (new := symbols == BREAK).any() and (unknown := np.setdiff1d(points[new], ord(MASK))).size:
             with self._growing:
                 for point in unknown:
                     self._add(point)
@@ -57,9 +57,6 @@ class Alphabet:
     def character_of(self, symbol: int) -> str:
         """The character of a symbol."""
         return self._characters[symbol - 1]
-
-
-_MASK_POINT = ord(MASK)
 
 
 def _code_points(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":

@@ -45,7 +45,7 @@ CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_nam
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 SOURCES = ("compiled.py", "distribution.py", "forward.py", "suffix_array.py")
-"""Files with compiled functions. They import nothing else from this project."""
+"""Files with compiled functions. Of this project, they import only each other (and compiled.py, paths.py)."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags without `nnan` and `ninf`: sums may be reordered, eight terms at a time."""
@@ -176,9 +176,7 @@ class _Cache(FunctionCache):
         """The file name contains the function, the sources, and a digest of everything else that machine code depends
         on.
         """
-        python = sys.version_info[:2]
-        depends_on = (self._index_key(signature, codegen), numba.__version__, llvmlite.__version__, python)
-        digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+        digest = _digest_with_versions(self._index_key(signature, codegen))
         return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
 
 
@@ -207,9 +205,14 @@ def mark_compiled(variant: str) -> None:
 
 
 def _marker(folder: Path, variant: str) -> Path:
-    depends_on = (cpu_target.target_context.codegen().magic_tuple(), numba.__version__, llvmlite.__version__)
-    digest = hashlib.sha256(repr((depends_on, sys.version_info[:2])).encode()).hexdigest()[:16]
+    digest = _digest_with_versions(cpu_target.target_context.codegen().magic_tuple())
     return folder / f"{variant}.{_sources_digest()}.{digest}.all"
+
+
+def _digest_with_versions(key: object) -> str:
+    """A digest of a key, and of the versions that machine code depends on, 16 hexadecimal digits."""
+    depends_on = (key, numba.__version__, llvmlite.__version__, sys.version_info[:2])
+    return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
 
 
 @functools.cache

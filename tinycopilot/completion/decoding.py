@@ -111,11 +111,7 @@ class Reader:
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
         self._network, self.tokenizer = network, tokenizer
         self._cache = network.new_cache()
-        self._start(0, 0)
-
-    def _start(self, base: int, first_wanted: int) -> None:
-        self._cache.clear(first_wanted)
-        self._base = base  # offset in the text at which reading began
+        self._base = 0  # offset in the text at which reading began
         self._read = ""  # the characters read since then, one per position of the cache
 
     def read(self, text: str, drafted: str = "", cancelled: Callable[[], bool] = never) -> Floats:
@@ -126,8 +122,8 @@ class Reader:
         text = DOCUMENT_START + text
         kept, restart = self._kept(text), max(0, len(text) - self._network.config.reach - SPARE)
         if kept is None or self._base + kept < restart:  # the text before `restart` need not be read
-            self._start(restart, max(0, len(text) - 1 - SPARE - restart))
-            kept = 0
+            self._cache.clear(first_wanted=max(0, len(text) - 1 - SPARE - restart))
+            self._base, kept = restart, 0
         self._truncate(kept)
         for first in range(self._base + kept, len(text), PIECE_LEN):
             if cancelled():

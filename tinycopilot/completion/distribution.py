@@ -6,8 +6,6 @@ context is looked up in two n-gram models, of the whole workspace and of the cur
     count         how often each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments
     interpolate   p(next) from these counts (ngram.py has the definition)
     mix           log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
-
-All of it is in one file, so that a change invalidates all of Numba's cache.
 """
 
 import math
@@ -15,13 +13,11 @@ import math
 import numpy as np
 
 from tinycopilot.completion.compiled import array_at, compiled
+from tinycopilot.completion.suffix_array import BREAK, DEPTH
 
-BREAK = 0
 FLOOR = math.log(1e-6)
 """Minimum log p of a character in each model."""
 MAX_WEIGHT = 2.0
-DEPTH = 32
-"""Maximum length of a context; suffix_array.py sorts by as many symbols."""
 STRENGTH = 0.1
 """Weight of the shorter context's prediction, in occurrences."""
 
@@ -40,8 +36,7 @@ def draft(  # type: ignore[no-untyped-def]
     """
     n_known = len(context)
     symbols = np.empty(n_known + max_chars, np.uint16)
-    for i in range(n_known):
-        symbols[i] = context[i]
+    symbols[:n_known] = context
     contexts = np.zeros((2, max_chars + 1), np.int64)
     guessed = np.empty(len(possible))
     log_p = 0.0
@@ -73,18 +68,12 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
     n = len(drafted)
     likeliest = np.empty(n + 1, np.int64)
     for i in range(n + 1):
-        spread(logits[i], possible, rows[i, 0])
-        for j in range(len(possible)):
-            rows[i, 1, j], rows[i, 2, j] = looked_up[i, 0, j], looked_up[i, 1, j]
+        likeliest[i] = spread(logits[i], possible, rows[i, 0])
+        rows[i, 1:] = looked_up[i]
+        log_probs[i] = rows[i, 0]
         seen, kind = contexts[0, i], contexts[1, i]
         if seen:
             likeliest[i] = mix(rows[i], weights[0][seen - 1], weights[1][kind], possible, log_probs[i])
-        else:
-            likeliest[i] = 0
-            for j in range(len(possible)):
-                log_probs[i, j] = rows[i, 0, j]
-                if j < len(possible) - 1 and log_probs[i, j] > log_probs[i, likeliest[i]]:
-                    likeliest[i] = j
         if i == n or likeliest[i] + 1 != drafted[i]:
             return i, likeliest
     return n, likeliest  # unreachable, but required by the compiler
@@ -94,24 +83,15 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
 def spread(logits, possible, row):  # type: ignore[no-untyped-def]
     """Write log p of the network to `row`, (A + 1,), from logits, (V,).
 
-    The characters outside its vocabulary share the probability of the unknown id, the last one.
+    The characters outside its vocabulary share the probability of the unknown id, the last one. Returns the most
+    probable entry except the last.
     """
     n_known = len(logits) - 1
-    highest = -np.inf
-    for i in range(n_known + 1):
-        highest = max(highest, np.float64(logits[i]))
-    total = 0.0
-    for i in range(n_known + 1):
-        total += math.exp(logits[i] - highest)
-    log_z = highest + math.log(total)
-    for i in range(n_known):
-        row[i] = logits[i] - log_z
-    n_unknown = 0
-    for i in range(n_known, len(row)):
-        n_unknown += possible[i]
-    share = logits[n_known] - log_z - math.log(n_unknown)
+    share = logits[n_known] - math.log(np.sum(possible[n_known:]))
+    row[:n_known] = logits[:n_known]
     for i in range(n_known, len(row)):
         row[i] = share if possible[i] else -np.inf
+    return normalize(row)
 
 
 @compiled
@@ -123,23 +103,27 @@ def mix(rows, weights, more_weights, possible, mixed):  # type: ignore[no-untype
     """
     n = len(mixed)
     for i in range(n):
-        mixed[i] = 0.0
+        mixed[i] = 0.0 if possible[i] else -np.inf
     for row in range(len(rows)):
         weight = min(max(weights[row] + more_weights[row], 0.0), MAX_WEIGHT)
         for i in range(n):
             mixed[i] += weight * max(rows[row, i], FLOOR)
-    best, highest = 0, -np.inf
+    return normalize(mixed)
+
+
+@compiled
+def normalize(log_p):  # type: ignore[no-untyped-def]
+    """Subtract log Z from `log_p`: then the probabilities sum to 1. Returns the most probable entry except the last."""
+    n, best = len(log_p), 0
+    for i in range(n - 1):
+        if log_p[i] > log_p[best]:
+            best = i
+    highest, total = max(log_p[best], log_p[n - 1]), 0.0
     for i in range(n):
-        if not possible[i]:
-            mixed[i] = -np.inf
-        elif mixed[i] > highest and i < n - 1:
-            best, highest = i, mixed[i]
-    total = 0.0
-    for i in range(n):
-        total += math.exp(mixed[i] - highest)
+        total += math.exp(log_p[i] - highest)
     log_z = highest + math.log(total)
     for i in range(n):
-        mixed[i] -= log_z
+        log_p[i] -= log_z
     return best
 
 
@@ -148,24 +132,20 @@ def look_up(headers, n_workspace, orders, discounts, possible, context, log_p): 
     """Write log p(next) of workspace and file to `log_p`, (2, A + 1); return the number of orders seen in the
     workspace.
     """
-    counts = np.zeros((2, len(orders), len(possible)), np.int64)
-    count(headers[:n_workspace], context, orders, counts[0])
-    seen = interpolate(counts[0], possible, discounts, log_p[0])
-    count(headers[n_workspace:], context, orders, counts[1])
-    interpolate(counts[1], possible, discounts, log_p[1])
-    for row in range(2):
+    seen = np.empty(2, np.int64)
+    for row, part in enumerate((headers[:n_workspace], headers[n_workspace:])):
+        counts = np.zeros((len(orders), len(possible)), np.int64)
+        count(part, context, orders, counts)
+        seen[row] = interpolate(counts, possible, discounts, log_p[row])
         for i in range(len(possible)):
             log_p[row, i] = math.log(log_p[row, i]) if log_p[row, i] > 0 else -np.inf
-    return seen
+    return seen[0]
 
 
 @compiled
 def interpolate(counts, possible, discounts, p):  # type: ignore[no-untyped-def]
     """p(next), (A + 1,), from counts, (n_orders, A + 1) by symbol from BREAK on; returns the number of orders seen."""
-    n_symbols = counts.shape[1]
-    n_possible = 0
-    for i in range(n_symbols):
-        n_possible += possible[i]
+    n_symbols, n_possible = counts.shape[1], np.sum(possible)
     for i in range(n_symbols):
         p[i] = possible[i] / n_possible
     for row in range(len(counts)):
@@ -215,14 +195,12 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
             return
         known = order
         first, last = -(-low // stride), high // stride  # the whole strides in between
-        if first >= last:
-            for i in range(low, high):
-                counts[row, following[i]] += sign
-        else:
-            for i in range(low, first * stride):
-                counts[row, following[i]] += sign
-            for i in range(last * stride, high):
-                counts[row, following[i]] += sign
+        start = min(first * stride, high)
+        for i in range(low, start):
+            counts[row, following[i]] += sign
+        for i in range(max(start, last * stride), high):
+            counts[row, following[i]] += sign
+        if first < last:
             for symbol in range(until.shape[1]):
                 counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
 

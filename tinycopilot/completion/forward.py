@@ -13,8 +13,6 @@ from tinycopilot.completion.compiled import compiled_fast
 
 EPSILON = 1e-5
 """PyTorch's LayerNorm adds this to the variance."""
-FAR = -1e30
-"""Attention score of masked positions."""
 ROWS = 32
 """Rows of a matrix per block, a multiple of 4: they stay in the CPU's cache for all positions."""
 
@@ -99,7 +97,8 @@ def norm_and_convolve(x, vectors, rows, n_kept, h):  # type: ignore[no-untyped-d
             for i in range(x.shape[1]):
                 rows[here, i] = h[t, i]
             for distance in range(1, K):
-                multiply_add(vectors[1 + distance], rows[here - distance], h[t])
+                for i in range(x.shape[1]):
+                    h[t, i] += vectors[1 + distance, i] * rows[here - distance, i]
 
 
 @compiled_fast
@@ -108,13 +107,6 @@ def add(a, y):  # type: ignore[no-untyped-def]
     for t in range(len(y)):
         for i in range(y.shape[1]):
             y[t, i] += a[t, i]
-
-
-@compiled_fast
-def multiply_add(a, b, y):  # type: ignore[no-untyped-def]
-    """y += a * b."""
-    for i in range(len(y)):
-        y[i] += a[i] * b[i]
 
 
 @compiled_fast
@@ -147,54 +139,22 @@ def rotate(heads, cos, sin):  # type: ignore[no-untyped-def]
 
 @compiled_fast
 def attend(q, k, v, n_kept, window, y):  # type: ignore[no-untyped-def]
-    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions: q and y (T, D), k and v (D, capacity).
+    """y = softmax(q k / sqrt(D)) v, where each query sees the last W positions.
 
-    Queries are processed in pairs, which share the loads of keys and values; the last one may be alone.
+    q and y are (T, D), k and v are (D, capacity).
     """
-    T = len(q)
-    scores = np.empty((2, n_kept + T), np.float32)
-    for t in range(0, T - 1, 2):
-        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 2  # the positions that either of the two sees
-        z0, z1 = scores[0, first:end], scores[1, first:end]
-        score_two(q[t], q[t + 1], k, first, z0, z1)
-        z0[-1] = np.float32(FAR)  # the second query's own position comes after the first query
-        if first < n_kept + t + 2 - window:
-            z1[0] = np.float32(FAR)
-        softmax(z0)
-        softmax(z1)
-        average_two(z0, z1, v, first, y[t], y[t + 1])
-    if T % 2:
-        first = max(0, n_kept + T - window)
-        z = scores[0, first:]
-        score_one(q[T - 1], k, first, z)
+    scores = np.empty(n_kept + len(q), np.float32)
+    for t in range(len(q)):
+        first, end = max(0, n_kept + t + 1 - window), n_kept + t + 1
+        z = scores[first:end]
+        score(q[t], k, first, z)
         softmax(z)
-        average_one(z, v, first, y[T - 1])
+        average(z, v, first, y[t])
 
 
 @compiled_fast
-def score_two(q0, q1, k, first, z0, z1):  # type: ignore[no-untyped-def]
-    """z0 = q0 k / sqrt(D), z1 = q1 k / sqrt(D), for the keys from `first` on; four channels per loop over the keys."""
-    D, n = len(q0), len(z0)
-    scale = np.float32(1 / math.sqrt(D))
-    for s in range(n):
-        z0[s] = z1[s] = np.float32(0)
-    for i in range(0, D - D % 4, 4):
-        k0, k1, k2, k3 = k[i, first:], k[i + 1, first:], k[i + 2, first:], k[i + 3, first:]
-        a0, a1, a2, a3 = q0[i] * scale, q0[i + 1] * scale, q0[i + 2] * scale, q0[i + 3] * scale
-        b0, b1, b2, b3 = q1[i] * scale, q1[i + 1] * scale, q1[i + 2] * scale, q1[i + 3] * scale
-        for s in range(n):
-            z0[s] += a0 * k0[s] + a1 * k1[s] + a2 * k2[s] + a3 * k3[s]
-            z1[s] += b0 * k0[s] + b1 * k1[s] + b2 * k2[s] + b3 * k3[s]
-    for i in range(D - D % 4, D):
-        k0, a0, b0 = k[i, first:], q0[i] * scale, q1[i] * scale
-        for s in range(n):
-            z0[s] += a0 * k0[s]
-            z1[s] += b0 * k0[s]
-
-
-@compiled_fast
-def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
-    """z = q k / sqrt(D), for the keys from `first` on."""
+def score(q, k, first, z):  # type: ignore[no-untyped-def]
+    """z = q k / sqrt(D), for the keys from `first` on; four channels per loop over the keys."""
     D, n = len(q), len(z)
     scale = np.float32(1 / math.sqrt(D))
     for s in range(n):
@@ -211,23 +171,8 @@ def score_one(q, k, first, z):  # type: ignore[no-untyped-def]
 
 
 @compiled_fast
-def average_two(z0, z1, v, first, y0, y1):  # type: ignore[no-untyped-def]
-    """y0 = z0 v, y1 = z1 v: for each channel, the weighted sum of the values from `first` on. D is even."""
-    n = len(z0)
-    for i in range(0, len(y0), 2):
-        v0, v1 = v[i, first:], v[i + 1, first:]
-        a0 = a1 = b0 = b1 = np.float32(0)
-        for s in range(n):
-            a0 += z0[s] * v0[s]
-            a1 += z0[s] * v1[s]
-            b0 += z1[s] * v0[s]
-            b1 += z1[s] * v1[s]
-        y0[i], y0[i + 1], y1[i], y1[i + 1] = a0, a1, b0, b1
-
-
-@compiled_fast
-def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
-    """y = z v: for each channel, the weighted sum of the values from `first` on."""
+def average(z, v, first, y):  # type: ignore[no-untyped-def]
+    """y = z v: for each channel, the weighted sum of the values from `first` on. D is even."""
     n = len(z)
     for i in range(0, len(y), 2):
         v0, v1 = v[i, first:], v[i + 1, first:]
@@ -241,7 +186,9 @@ def average_one(z, v, first, y):  # type: ignore[no-untyped-def]
 @compiled_fast
 def softmax(z):  # type: ignore[no-untyped-def]
     """z = exp(z) / sum of exp(z), in place; the highest is subtracted first, so that nothing overflows."""
-    top = highest(z)
+    top = z[0]
+    for s in range(len(z)):
+        top = max(top, z[s])
     total = np.float32(0)
     for s in range(len(z)):
         z[s] = exp_of_negative(z[s] - top)
@@ -249,15 +196,6 @@ def softmax(z):  # type: ignore[no-untyped-def]
     share = np.float32(1) / total
     for s in range(len(z)):
         z[s] *= share
-
-
-@compiled_fast
-def highest(z):  # type: ignore[no-untyped-def]
-    """The largest of z."""
-    top = z[0]
-    for s in range(len(z)):
-        top = max(top, z[s])
-    return top
 
 
 @compiled_fast
@@ -293,17 +231,18 @@ def gelu(f):  # type: ignore[no-untyped-def]
 def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
     """y = x w^T * scale: x (T, inputs), w (outputs, inputs), scale (outputs,), y (T, outputs).
 
-    A dot product for each position and output, as in the last loop. The loops above it do the same in blocks of 4
-    positions x 2 outputs, or 1 x 4, which share loads. ROWS outputs at a time stay in the CPU's cache.
+    A dot product for each position and output, in blocks of 4 positions x 2 outputs, or 1 x 4, which share loads. ROWS
+    outputs at a time stay in the CPU's cache. The last output may be computed several times, to complete a block.
     """
-    T, n_in, n_out = len(x), w.shape[1], len(w)
+    T, n_in, last = len(x), w.shape[1], len(w) - 1
     in_fours = T - T % 4
-    for rows in range(0, n_out, ROWS):
-        end = min(n_out, rows + ROWS)
+    for rows in range(0, len(w), ROWS):
+        end = min(len(w), rows + ROWS)
         for t in range(0, in_fours, 4):
             x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
-            for o in range(rows, end - 1, 2):
-                w0, w1 = w[o], w[o + 1]
+            for o in range(rows, end, 2):
+                p = min(o + 1, last)
+                w0, w1 = w[o], w[p]
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
                 for i in range(n_in):
                     u, v = np.float32(w0[i]), np.float32(w1[i])
@@ -315,18 +254,15 @@ def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
                     b1 += v * x1[i]
                     b2 += v * x2[i]
                     b3 += v * x3[i]
-                y[t, o] = a0 * scale[o]
-                y[t + 1, o] = a1 * scale[o]
-                y[t + 2, o] = a2 * scale[o]
-                y[t + 3, o] = a3 * scale[o]
-                y[t, o + 1] = b0 * scale[o + 1]
-                y[t + 1, o + 1] = b1 * scale[o + 1]
-                y[t + 2, o + 1] = b2 * scale[o + 1]
-                y[t + 3, o + 1] = b3 * scale[o + 1]
+                y[t, o], y[t, p] = a0 * scale[o], b0 * scale[p]
+                y[t + 1, o], y[t + 1, p] = a1 * scale[o], b1 * scale[p]
+                y[t + 2, o], y[t + 2, p] = a2 * scale[o], b2 * scale[p]
+                y[t + 3, o], y[t + 3, p] = a3 * scale[o], b3 * scale[p]
         for t in range(in_fours, T):
             x0 = x[t]
-            for o in range(rows, end - 3, 4):
-                w0, w1, w2, w3 = w[o], w[o + 1], w[o + 2], w[o + 3]
+            for o in range(rows, end, 4):
+                p, q, r = min(o + 1, last), min(o + 2, last), min(o + 3, last)
+                w0, w1, w2, w3 = w[o], w[p], w[q], w[r]
                 a0 = a1 = a2 = a3 = np.float32(0)
                 for i in range(n_in):
                     u = x0[i]
@@ -334,14 +270,4 @@ def linear(x, w, scale, y):  # type: ignore[no-untyped-def]
                     a1 += np.float32(w1[i]) * u
                     a2 += np.float32(w2[i]) * u
                     a3 += np.float32(w3[i]) * u
-                y[t, o] = a0 * scale[o]
-                y[t, o + 1] = a1 * scale[o + 1]
-                y[t, o + 2] = a2 * scale[o + 2]
-                y[t, o + 3] = a3 * scale[o + 3]
-    for t in range(T):
-        for o in range(n_out - n_out % (2 if t < in_fours else 4), n_out):
-            x0, w0 = x[t], w[o]
-            a0 = np.float32(0)
-            for i in range(n_in):
-                a0 += np.float32(w0[i]) * x0[i]
-            y[t, o] = a0 * scale[o]
+                y[t, o], y[t, p], y[t, q], y[t, r] = a0 * scale[o], a1 * scale[p], a2 * scale[q], a3 * scale[r]

@@ -202,17 +202,13 @@ class NGramModel:
         return next(reversed(self._recent), None)
 
     def _drop_oldest(self) -> None:
-        n_chars, at_hand, oldest = self.n_chars, self._at_hand, list[str]()
-        if n_chars <= self.max_chars:
+        if (n_chars := self.n_chars) <= self.max_chars:
             return
         for name in sorted(self._last_used_s, key=lambda name: self._last_used_s[name]):
-            if n_chars > self.max_chars and name != at_hand:
+            if n_chars > self.max_chars and name != self._at_hand:
                 n_chars -= len(self.segment(name) or ())
-                oldest.append(name)
-        for name in oldest:
-            self.drop(name)
-        if oldest:
-            self._remove_gone()
+                self.drop(name)
+        self._remove_gone()
 
     def _remove_gone(self) -> None:
         """If many merged documents have changed or were dropped, remove them: quicker than sorting each of them."""

@@ -14,13 +14,11 @@ def is_at_line_end(after: str) -> bool:
 def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
     """The longest prefix of `text` that is not in the file already, and keeps the code around it valid.
 
-    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; after the
-    first line, if text follows on the cursor's line; and at a word end where `Insertion` allows it.
+    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; and at a
+    word end where `Insertion` allows it: in the first line, if text follows on the cursor's line.
     """
-    text = _without_next_line(text, before, after)
-    if after.split("\n", maxsplit=1)[0].strip():
-        text = text.split("\n", maxsplit=1)[0]
-    return _safe(_without_other_indentation(text, before), before, after, language)
+    text = _without_other_indentation(_without_next_line(text, before, after), before)
+    return _safe(text, before, after, language)
 
 
 def _safe(text: str, before: str, after: str, language: str) -> str:
@@ -40,14 +38,11 @@ def _safe(text: str, before: str, after: str, language: str) -> str:
 def _without_next_line(text: str, before: str, after: str) -> str:
     """Cut before a line that is already the next line of the file."""
     following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
-    if following is None:
-        return text
-    lines = text.split("\n")
     begun = before[before.rfind("\n") + 1 :]  # the part of the first line before the cursor
+    lines = (begun + text).split("\n")
     for i, line in enumerate(lines):
-        whole = begun + line if i == 0 else line
-        if whole.strip() == following:
-            return "\n".join(lines[:i])
+        if line.strip() == following:
+            return "\n".join(lines[:i])[len(begun) :]
     return text
 
 
@@ -56,8 +51,6 @@ def _without_other_indentation(text: str, before: str) -> str:
 
     The n-gram models contain other files, so a continuation could mix both kinds in one file.
     """
-    if "\n " not in text and "\n\t" not in text:
-        return text
     tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
     if tab == space:  # neither
         return text

@@ -5,7 +5,6 @@ array of the reversed text, Manber and Myers 1990; the column of next characters
 Memory: nine bytes per character. An edit sorts only the positions whose context changes.
 """
 
-import copy
 from typing import Final
 
 import numpy as np
@@ -27,7 +26,6 @@ STRIDE: Final = 1024
 SHORT_STRIDE: Final = 128
 """The interval for texts of at most LONG symbols; shorter, since each text adds to the time of a prediction."""
 LONG: Final = 100_000
-_INSERTION: Final = 12  # up to this many positions, insertion sort is used
 _SEARCH_COST: Final = 8  # cost of finding a position by bisection, relative to sorting it
 
 
@@ -44,17 +42,24 @@ def padded(pieces: list[Symbols]) -> Symbols:
 class SuffixArray:
     """The symbols that follow each context in a text. Immutable and thread-safe: an edit returns a new one."""
 
-    def __init__(self, symbols: Symbols) -> None:
-        """Sort `symbols`, a text as `padded` returns it."""
-        self._complete(symbols, _sorted(symbols, _positions_in(symbols, 0, len(symbols))))
+    def __init__(
+        self, symbols: Symbols, positions: NDArray[np.int32] | None = None, following: Symbols | None = None
+    ) -> None:
+        """Sort `symbols`, a text as `padded` returns it, unless the sorted `positions` are known.
 
-    def _complete(self, symbols: Symbols, positions: NDArray[np.int32]) -> None:
+        `following`: the symbols at these positions, if they are known, too.
+        """
+        if positions is None:
+            positions = _sorted(symbols, _positions_in(symbols, 0, len(symbols)))
         self._symbols, self._positions = symbols, positions
-        self._next = self._symbols[self._positions]
+        self._next = symbols[positions] if following is None else following
         n_symbols = int(self._next.max(initial=0)) + 1
         # the table takes about one byte per character in long texts, two in short ones, and two rows each
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
+        arrays = (self._symbols, self._positions, self._next, self._until)
+        sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
+        self._header = (*(array.ctypes.data for array in arrays), *sizes)
 
     @classmethod
     def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "SuffixArray":
@@ -64,9 +69,7 @@ class SuffixArray:
             is_there[positions] = True
         if len(positions) != is_there.sum() or not np.array_equal(is_there, symbols != BREAK):
             raise ValueError("damaged: invalid positions")
-        index = cls.__new__(cls)
-        index._complete(symbols, positions)
-        return index
+        return cls(symbols, positions)
 
     @property
     def arrays(self) -> tuple[Symbols, NDArray[np.int32]]:
@@ -110,14 +113,8 @@ class SuffixArray:
         ranks = _ranks(self._symbols, self._positions, symbols, come, start)
         places = ranks - np.searchsorted(gone, ranks)  # among the positions that are kept
         shift = len(new) - (end - start)
-        positions, following = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
-        edited = copy.copy(self)
-        if n_touched > self._stride or new.max(initial=0) >= self._until.shape[1]:  # the table's shape changes
-            edited._complete(symbols, positions)
-        else:
-            edited._symbols, edited._positions, edited._next = symbols, positions, following
-            edited._until = _counts_spliced(self._until, self._next, following, gone, places, self._stride)
-        return edited
+        spliced = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
+        return SuffixArray(symbols, *spliced)
 
     def header(self, sign: int, cursor: int | None) -> Header:
         """A row for the compiled functions of distribution.py, valid while this object exists.
@@ -125,10 +122,7 @@ class SuffixArray:
         Counts are multiplied by `sign`. No context extends over `cursor`, an offset in the text: the effect is that of
         a BREAK there, but the cursor can be moved without sorting.
         """
-        arrays = (self._symbols, self._positions, self._next, self._until)
-        sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
-        at = -1 if cursor is None else DEPTH + cursor
-        return (sign, at, *(array.ctypes.data for array in arrays), *sizes)
+        return (sign, -1 if cursor is None else DEPTH + cursor, *self._header)
 
 
 @compiled
@@ -144,15 +138,6 @@ def _positions_in(symbols, start, end):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _comes_before(symbols, a, b):  # type: ignore[no-untyped-def]
-    """Whether the position `a` is sorted before `b`."""
-    for depth in range(1, DEPTH + 1):
-        if symbols[a - depth] != symbols[b - depth]:
-            return symbols[a - depth] < symbols[b - depth]
-    return a < b
-
-
-@compiled
 def _key(symbols, position, depth):  # type: ignore[no-untyped-def]
     """The sort key of a position among those with the same `depth - 1` preceding symbols."""
     return np.int64(symbols[position - depth]) if depth <= DEPTH else np.int64(position)
@@ -164,31 +149,25 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
     pending = [(0, len(positions), 1)]
     while pending:
         low, high, depth = pending.pop()
-        if high - low <= _INSERTION:
-            for i in range(low + 1, high):
-                position, j = positions[i], i
-                while j > low and _comes_before(symbols, position, positions[j - 1]):
-                    positions[j] = positions[j - 1]
-                    j -= 1
-                positions[j] = position
-        else:
-            pivot = _key(symbols, positions[(low + high) // 2], depth)
-            smaller, here, larger = low, low, high
-            while here < larger:
-                position = positions[here]
-                key = _key(symbols, position, depth)
-                if key < pivot:
-                    positions[here], positions[smaller] = positions[smaller], position
-                    smaller += 1
-                    here += 1
-                elif key > pivot:
-                    larger -= 1
-                    positions[here], positions[larger] = positions[larger], position
-                else:
-                    here += 1
-            pending.append((low, smaller, depth))
-            pending.append((smaller, larger, depth + 1))
-            pending.append((larger, high, depth))
+        if high - low < 2:
+            continue
+        pivot = _key(symbols, positions[(low + high) // 2], depth)
+        smaller, here, larger = low, low, high
+        while here < larger:
+            position = positions[here]
+            key = _key(symbols, position, depth)
+            if key < pivot:
+                positions[here], positions[smaller] = positions[smaller], position
+                smaller += 1
+                here += 1
+            elif key > pivot:
+                larger -= 1
+                positions[here], positions[larger] = positions[larger], position
+            else:
+                here += 1
+        pending.append((low, smaller, depth))
+        pending.append((smaller, larger, depth + 1))
+        pending.append((larger, high, depth))
     return positions
 
 
@@ -254,31 +233,3 @@ def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
         for i in range((row - 1) * stride, min(row * stride, len(following))):
             until[row, following[i]] += 1
     return until
-
-
-@compiled
-def _counts_spliced(until, following, new_following, gone, places, stride):  # type: ignore[no-untyped-def]
-    """`_counts_until` of `new_following`, updated from that of `following`: each row differs by a few steps."""
-    new_until = np.zeros((len(new_following) // stride + 2, until.shape[1]), np.int32)
-    n_gone, n_come = 0, 0
-    for row in range(1, len(new_until)):
-        end = min(row * stride, len(new_following))
-        while n_come < len(places) and places[n_come] + n_come < end:
-            n_come += 1
-        read = end - n_come + n_gone  # number of old positions before `end`, kept or removed
-        while n_gone < len(gone) and gone[n_gone] < read:
-            n_gone += 1
-            read += 1
-        old_row = min(row, len(until) - 1)
-        old_end = min(old_row * stride, len(following))
-        for symbol in range(until.shape[1]):
-            new_until[row, symbol] = until[old_row, symbol]
-        for i in range(old_end, read):
-            new_until[row, following[i]] += 1
-        for i in range(read, old_end):
-            new_until[row, following[i]] -= 1
-        for i in range(n_gone):
-            new_until[row, following[gone[i]]] -= 1
-        for i in range(n_come):
-            new_until[row, new_following[places[i] + i]] += 1
-    return new_until

@@ -120,8 +120,9 @@ class Prefixes:
         language: str = "python",
     ) -> None:
         self._decoded, self._settings = decoded, settings
-        self._end, self._insertion = End(before), Insertion(before, after, language)
-        self._plausibility = Plausibility(before, after, language)
+        self._insertion, self._plausibility = Insertion(before, after, language), Plausibility(before, after, language)
+        *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
+        self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
         self._text = self._following = ""
         self.stop = Stop.DECODED
         """Why the last prefix is the last one."""
@@ -150,13 +151,22 @@ class Prefixes:
 
     def obstacle(self) -> Obstacle | None:
         """Why a suggestion may not end after the last prefix yielded; None if it may."""
-        if not is_worth_showing(self._text):
+        text, last = self._text, self._text[-1:]
+        if not is_worth_showing(text):
             return Obstacle.TOO_SHORT
-        if obstacle := self._end.obstacle(self._text, self._following):
-            return obstacle
+        if last.isspace():
+            return Obstacle.BLANK
+        if is_within(last, self._following):
+            return Obstacle.IN_WORD
+        if self._begun.isspace() and text[0].isspace() and not text.startswith("\n"):
+            return Obstacle.INDENTS
+        lines = [_words(line) for line in (self._begun + text).split("\n")]
+        repeats_own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
+        if repeats_own or (len(lines) == 1 and lines[0] in self._above):
+            return Obstacle.REPEATS
         if not self._insertion.may_end:
             return Obstacle.UNSAFE
-        return None if self._plausibility.is_plausible(self._text, self._following) else Obstacle.IMPLAUSIBLE
+        return None if self._plausibility.is_plausible(text, self._following) else Obstacle.IMPLAUSIBLE
 
 
 def truncate(
@@ -174,7 +184,7 @@ def truncate(
         p · (n - 1)  -  reading_keys  -  WAITING_KEYS · (expected number of characters typed through, beyond the first)
 
     which favors few long suggestions over many short ones; if no prefix has a positive gain, nothing is shown. It ends
-    where `End` allows it after `before`, where accepting it keeps the code between `before` and `after` valid
+    at the end of a word that repeats no line, where accepting it keeps the code between `before` and `after` valid
     (`Insertion`), and where it is plausible (`Plausibility`). Indentation, which editors insert, is worth nothing.
     """
     prefixes = Prefixes(decoded, settings, before, after, language)
@@ -188,27 +198,6 @@ def truncate(
 def is_worth_showing(text: str) -> bool:
     """Whether accepting the text saves anything."""
     return sum(not character.isspace() for character in text) >= MIN_VISIBLE_CHARS
-
-
-class End:
-    """Where a suggestion after `before` may end, by words and lines."""
-
-    def __init__(self, before: str) -> None:
-        *lines, self._begun = before[-LOOK_BACK_CHARS:].split("\n")
-        self._above = set(islice(filter(None, map(_words, reversed(lines))), N_LINES_ABOVE))
-
-    def obstacle(self, text: str, following: str) -> Obstacle | None:
-        """Why `text`, which `following` continues, may not end here; None if it may."""
-        last = text[-1:]
-        if last.isspace():
-            return Obstacle.BLANK
-        if is_within(last, following):
-            return Obstacle.IN_WORD
-        if self._begun.isspace() and text[0].isspace() and not text.startswith("\n"):
-            return Obstacle.INDENTS
-        lines = [_words(line) for line in (self._begun + text).split("\n")]
-        own = any(line and earlier.startswith(line) for i, line in enumerate(lines) for earlier in lines[:i])
-        return Obstacle.REPEATS if own or (len(lines) == 1 and lines[0] in self._above) else None
 
 
 def _words(line: str) -> str:

@@ -280,10 +280,10 @@ def test_warm_up_compiles_what_an_edit_calls(
     def spy(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: called.add(name) or function(*arguments)
 
-    for name in ("_ranks", "_spliced", "_counts_spliced"):
+    for name in ("_ranks", "_spliced"):
         monkeypatch.setattr(suffix_array, name, spy(name, getattr(suffix_array, name)))
     Engine(network, tokenizer, ALL).warm_up()
-    assert called == {"_ranks", "_spliced", "_counts_spliced"}
+    assert called == {"_ranks", "_spliced"}
 
 
 def test_unnamed_text_is_not_indexed(network: Network, tokenizer: SimpleTokenizer) -> None:
