@@ -22,11 +22,3 @@ def type_at(engine: Engine, before: str, after: str = "", document: str | None =
 def alternatives(engine: Engine, before: str, after: str = "", document: str | None = "") -> list[Suggestion]:
     """Return the alternatives at this position."""
     return list(engine.complete(Request(before, after, document, Why.INVOKED)).suggestions[1:])
-
-
-def work_ahead(
-    engine: Engine, before: str, suggestion: Suggestion, after: str = "", document: str | None = "",
-    cancelled: Callable[[], bool] = never,
-) -> Result:  # fmt: skip
-    """Compute in advance the suggestion after `suggestion` is accepted."""
-    return engine.complete(Request(before, after, document).after_accepting(suggestion), cancelled)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
-from engine_requests import alternatives, suggest, work_ahead
+from engine_requests import alternatives, suggest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from networks import EVERYTHING as ALL
@@ -122,23 +122,14 @@ class User(RuleBasedStateMachine):
             self.texts[self.name] = (before, after)
             self.look()
 
-    @rule(n=st.integers(0, 5), ahead=st.booleans())
-    def is_interrupted(self, n: int, ahead: bool) -> None:
-        """A request, or a computation ahead, that is cancelled at the nth check."""
+    @rule(n=st.integers(0, 5))
+    def is_interrupted(self, n: int) -> None:
+        """A request that is cancelled at the nth check."""
         before, after = self.texts[self.name]
         calls = iter(range(n))
         cancelled: Callable[[], bool] = lambda: next(calls, None) is None  # noqa: E731
-        if not ahead:
-            suggest(self.engine, before, after, self.name, cancelled)
-        elif suggestion := suggest(self.engine, before, after, self.name):
-            work_ahead(self.engine, before, suggestion, after, self.name, cancelled)
+        suggest(self.engine, before, after, self.name, cancelled)
         self.look()
-
-    @rule()
-    def work_ahead(self) -> None:
-        before, after = self.texts[self.name]
-        if suggestion := suggest(self.engine, before, after, self.name):
-            work_ahead(self.engine, before, suggestion, after, self.name)
 
     @rule()
     def see_alternatives(self) -> None:

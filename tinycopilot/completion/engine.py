@@ -21,7 +21,7 @@ from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
-from tinycopilot.completion.session_state import FoundAhead, SessionState, Shown
+from tinycopilot.completion.session_state import SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
 from tinycopilot.files.masking import MASK, mask
@@ -81,7 +81,7 @@ class Engine:
     def configure(self, settings: CompleterSettings) -> None:
         """Use these settings from now on."""
         if settings != self.settings:
-            self.settings, self._state.shown, self._state.ahead = settings, None, None
+            self.settings, self._state.shown = settings, None
 
     def restore(self, mixture: Mixture) -> None:
         """Use these weights, from an earlier session."""
@@ -104,7 +104,7 @@ class Engine:
         if self.tokenizer.alphabet != other.tokenizer.alphabet:
             return None
         engine = Engine(other.network, other.tokenizer, other.settings, predictor=self.predictor)
-        engine._state = replace(self._state, readers=engine._state.readers, predictions=None, ahead=None)
+        engine._state = replace(self._state, readers=engine._state.readers, predictions=None)
         return engine
 
     @property
@@ -197,8 +197,6 @@ class Engine:
         then = place if request.selected is None else self._place(request, *request.selected)
         if request.selected is not None:
             best = self._decode_best(self._predictions_at(place), then, cancelled)
-        elif request.why is Why.AHEAD:
-            best = self._find_ahead(place, cancelled)
         else:
             best = self._rest_of_shown(place) or self._suggest(place, cancelled)
         if best is None:
@@ -207,36 +205,9 @@ class Engine:
         return [best, *(self._alternatives(place, best, cancelled) if is_invoked else ())]
 
     def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
-        state = self._state
-        if (found := self._found_ahead(place)) is not None:
-            self._hold(place)
-            suggestion, state.predictions = found.suggestion, found.predictions
-        else:
-            suggestion = self._decode_best(self._new_predictions(place), place, cancelled)
-        state.shown = Shown(place, suggestion, self.ngrams.n_dropped) if suggestion else None
+        suggestion = self._decode_best(self._new_predictions(place), place, cancelled)
+        self._state.shown = Shown(place, suggestion, self.ngrams.n_dropped) if suggestion else None
         return suggestion
-
-    def _find_ahead(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
-        """Compute and keep the suggestion for `place`, in the current document, whose indexed text is then restored."""
-        if (found := self._found_ahead(place)) is not None:
-            return found.suggestion
-        here = self._state.predictions
-        if here is None or here.place.document != place.document:
-            return None
-        try:
-            self._hold(place)
-            predictions = PredictionCache(place)
-            suggestion = self._decode_best(predictions, place, cancelled)
-            self._state.ahead = FoundAhead(suggestion, predictions, self.ngrams.edition)
-        finally:
-            self._hold(here.place)
-        return suggestion
-
-    def _found_ahead(self, place: Place) -> FoundAhead | None:
-        """The result that was computed ahead, if it is for `place` and the current n-gram model."""
-        found = self._state.ahead
-        is_for = found is not None and (found.predictions.place, found.edition) == (place, self.ngrams.edition)
-        return found if is_for else None
 
     def _alternatives(self, place: Place, shown: Suggestion, cancelled: Callable[[], bool]) -> Iterator[Suggestion]:
         """Suggestions that differ from `shown`: each takes a second choice at one position, the most probable first."""

@@ -77,8 +77,6 @@ class NGramModel:
         self.alphabet = alphabet
         self.max_chars = max_chars
         """Limit of `n_chars`."""
-        self.edition = 0
-        """Number of changes so far, except to the current document."""
         self.n_dropped = 0
         """Number of documents removed so far."""
         self._merged = NO_DOCUMENTS
@@ -120,7 +118,6 @@ class NGramModel:
         """
         text, is_at_hand = "".join(document), len(document) > 1
         segment = self._segment_of(name, text)
-        self.edition += name != self._at_hand
         if is_at_hand:
             self._recent.pop(name, None)  # moves it to the end
         if is_at_hand or name in self._recent:
@@ -143,7 +140,6 @@ class NGramModel:
         self._recent.pop(name, None)
         self._changed.add(name)
         if was_held:
-            self.edition += 1
             self.n_dropped += 1
             self._change(name, None)
         return was_held
@@ -232,7 +228,6 @@ class NGramModel:
         for name, segment in list(self._new.items()):
             self._change(name, segment)  # counts the merged document of that name with sign -1
         self._possible = self._headers = None
-        self.edition += 1
         self._drop_oldest()
 
     def begin_compaction(self) -> Compaction:
@@ -261,7 +256,6 @@ class NGramModel:
         self._last_used_s = {name: s for name, s in last_used_s.items() if name in self}
         self.n_dropped += not before <= self._last_used_s.keys()
         self._possible = self._headers = None
-        self.edition += 1
         self._drop_oldest()
         self._remove_gone()
         compaction.release()

@@ -1,6 +1,5 @@
 """Request and Result: the engine's input and output. Imports nothing heavy."""
 
-import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,8 +18,6 @@ class Why(Enum):
     """After a possible keystroke, from which the mixture learns."""
     INVOKED = "invoked"
     """Explicit request, which includes alternatives. Nothing is learned."""
-    AHEAD = "ahead"
-    """Likely next request in the same document. The result is kept; nothing is shown, indexed or learned."""
     REPLAYED = "replayed"
     """Like TYPED, without learning, which `Engine.observe` does."""
 
@@ -39,11 +36,6 @@ class Request:
     instead; since the user may not accept the entry, they are not indexed, learned from or kept."""
     language: str = ""
     """LSP's language identifier, such as "javascript"; "": given by the document's name."""
-
-    def after_accepting(self, suggestion: Suggestion) -> "Request":
-        """The request that follows if `suggestion` is accepted, to be computed ahead."""
-        before = plain_line_ends(self.before) + suggestion.text
-        return dataclasses.replace(self, before=before, why=Why.AHEAD)
 
 
 class Silence(Enum):

@@ -122,8 +122,7 @@ class Scheduler:
     def complete(self, request: Request, then: AfterAnswer = lambda *_: None) -> Job:
         """Cancel the latest request, and answer this one next; then call `then`, even if it was cancelled.
 
-        A superseded request still reaches the engine, which learns from the keystroke. After a suggestion, the request
-        that follows its acceptance is computed ahead. Raises RuntimeError if closed.
+        A superseded request still reaches the engine, which learns from the keystroke. Raises RuntimeError if closed.
         """
         with self._lock:  # so that the latest job is also the last one submitted
             self._cancel_latest()
@@ -138,14 +137,7 @@ class Scheduler:
         with self.answering():
             result = engine.complete(job.request, job.cancelled.is_set)
             then(engine, result, 1000 * (time.perf_counter() - since_s))
-        if result.suggestion is not None and job.request.selected is None and not self.is_closed:
-            self.submit(partial(self._complete_ahead, job, job.request.after_accepting(result.suggestion)))
         return result
-
-    def _complete_ahead(self, job: Job, request: Request) -> None:
-        """Compute ahead, unless something has changed: the document may have been dropped."""
-        if self.engine is not None and job.generation == self.generation and not job.cancelled.is_set():
-            self.engine.complete(request, job.cancelled.is_set)
 
     def cancel(self) -> None:
         """Stop computing for the latest request."""

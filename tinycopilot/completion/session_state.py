@@ -1,4 +1,4 @@
-"""SessionState: what the engine keeps between requests: keystrokes, what is shown, a result computed in advance."""
+"""SessionState: what the engine keeps between requests: keystrokes, predictions, what is shown."""
 
 from dataclasses import dataclass, field, replace
 
@@ -48,15 +48,6 @@ class Shown:
         return replace(self.suggestion, text=rest) if rest is not None else None
 
 
-@dataclass(frozen=True)
-class FoundAhead:
-    """The result of a request computed ahead; valid for this edition of the n-gram model."""
-
-    suggestion: Suggestion | None
-    predictions: PredictionCache
-    edition: int
-
-
 @dataclass
 class SessionState:
     """The state of completion between requests. Changed by Engine only."""
@@ -70,4 +61,3 @@ class SessionState:
     """The predictions of the last request, for learning from the next keystroke."""
     shown: Shown | None = None
     """The last suggestion, except rests of earlier ones."""
-    ahead: FoundAhead | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_requests import alternatives, suggest, type_at, work_ahead
+from engine_requests import alternatives, suggest, type_at
 from networks import EVERYTHING as ALL
 from networks import compiled, sure
 
@@ -81,82 +81,12 @@ def test_alternatives_are_distinct_and_start_with_the_second_choice(
     assert [other.text for other in alternatives(engine, before)] == texts[1:]
 
 
-@pytest.mark.usefixtures("anything")
-def test_alternatives_are_independent_of_later_computations(network: Network, tokenizer: SimpleTokenizer) -> None:
-    before, first = a_place(network, tokenizer)
-    at_once, later = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
-    suggest(at_once, before)
-    suggest(later, before)
-    work_ahead(later, before, first)
-    texts = [[other.text for other in alternatives(engine, before)] for engine in (at_once, later)]
-    assert texts[0] == texts[1]
-
-
 @pytest.fixture
 def n_forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry per forward pass."""
     forwards, forward = list[int](), Network.forward
     monkeypatch.setattr(Network, "forward", lambda *a, **k: (forwards.append(1), forward(*a, **k))[1])
     return forwards
-
-
-def test_result_ahead_costs_nothing_and_is_the_same(
-    network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
-) -> None:
-    before, first = a_place(network, tokenizer)
-    engine = Engine(network, tokenizer, ALL)
-    suggest(engine, before)
-    work_ahead(engine, before, first)
-    n_forwards.clear()
-    work_ahead(engine, before, first)  # there is nothing more to find
-    found = suggest(engine, before + first.text)
-    assert not n_forwards
-    assert found == suggest(Engine(network, tokenizer, ALL), before + first.text)
-
-
-def test_result_ahead_is_dropped_when_the_workspace_changes(
-    network: Network, tokenizer: SimpleTokenizer, n_forwards: list[int]
-) -> None:
-    before, first = a_place(network, tokenizer)
-    engine = Engine(network, tokenizer, ALL)
-    suggest(engine, before)
-    work_ahead(engine, before, first)
-    engine.hold("other", (before + first.text + "a") * 3)
-    n_forwards.clear()
-    found = suggest(engine, before + first.text)
-    assert n_forwards
-    fresh = Engine(network, tokenizer, ALL)
-    fresh.hold("other", (before + first.text + "a") * 3)
-    assert found == suggest(fresh, before + first.text)
-
-
-def test_computing_ahead_does_not_affect_learning_from_the_next_key(
-    network: Network, tokenizer: SimpleTokenizer
-) -> None:
-    before, first = a_place(network, tokenizer)
-    key = "a" if first.text[0] != "a" else "b"
-    learned = []
-    for is_ahead in (False, True):
-        engine = Engine(network, tokenizer, ALL)
-        type_at(engine, before)
-        if is_ahead:
-            work_ahead(engine, before, first)
-        learned.append(type_at(engine, before + key).has_learned)
-    assert learned == [True, True]
-
-
-def test_learning_is_the_same_with_results_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
-    before, first = a_place(network, tokenizer)
-    accepted = before + first.text
-    fresh, ahead = Engine(network, tokenizer, ALL), Engine(network, tokenizer, ALL)
-    for engine in (fresh, ahead):
-        suggest(engine, before)
-    work_ahead(ahead, before, first)
-    assert suggest(fresh, accepted) == suggest(ahead, accepted)
-    for engine in (fresh, ahead):
-        type_at(engine, accepted)
-        assert type_at(engine, accepted + "a").has_learned
-    assert fresh.mixture.as_rows() == ahead.mixture.as_rows()
 
 
 def test_line_ends_do_not_matter(network: Network, tokenizer: SimpleTokenizer) -> None:
@@ -313,12 +243,11 @@ def test_line_ends_are_normalized_in_the_index(network: Network, tokenizer: Simp
     assert held[0] == held[1] == held[2]
 
 
-def test_changed_settings_apply_at_once_even_ahead(network: Network, tokenizer: SimpleTokenizer) -> None:
+def test_changed_settings_apply_at_once(network: Network, tokenizer: SimpleTokenizer) -> None:
     before, first = a_place(network, tokenizer, least_chars=4)
     shorter = dataclasses.replace(ALL, max_chars=2)
     engine = Engine(network, tokenizer, ALL)
     assert suggest(engine, before) == first
-    work_ahead(engine, before, first)
     engine.configure(shorter)
     for text in (before, before + first.text):
         assert suggest(engine, text) == suggest(Engine(network, tokenizer, shorter), text)

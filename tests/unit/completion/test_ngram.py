@@ -93,8 +93,8 @@ def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: St
         memory.hold(name, text, after, last_used_s=when_s)
         model.hold(name, when_s, text, after)
     elif what == "drop":
-        edition, was_there = memory.edition, name in memory
-        assert memory.drop(name) == was_there == (memory.edition > edition)
+        was_there = name in memory
+        assert memory.drop(name) == was_there
         model.drop(name)
     elif what == "put" and compaction.merged is None:
         compaction.put(name, text, when_s)

@@ -20,7 +20,6 @@ class Endless:
 
     def __init__(self) -> None:
         self.n_calls = 0
-        self.n_ahead = 0
         self.ended = 0
         self.begun = threading.Event()
         self.documents = list[str | None]()
@@ -49,9 +48,6 @@ class Endless:
         return lambda: self.calls.append(("offer", document))
 
     def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
-        if request.why is Why.AHEAD:
-            self.n_ahead += not cancelled()
-            return Result(silence=Silence.UNSURE)
         if request.selected is not None:
             text = "/".join((str(request.document), request.before, request.after, *request.selected))
             return Result((Suggestion(text, 1.0),))
@@ -233,32 +229,6 @@ async def test_other_documents_are_those_of_the_last_request(server_and_engine: 
     assert await requests.alternatives("y") == []  # something has changed
 
 
-async def test_one_computation_ahead_per_suggestion(server_and_engine: tuple[Requests, Endless]) -> None:
-    requests, endless = server_and_engine
-    await requests.suggest("a.py", "quick", "x")
-    await requests.suggest("a.py", "quick", "x")
-    await requests.wait()
-    assert endless.n_ahead == 1
-
-
-async def test_dropped_document_is_not_computed_ahead(
-    server_and_engine: tuple[Requests, Endless], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A document was closed, or received a secret, while the result was computed."""
-    requests, endless = server_and_engine
-    suggest = endless.suggest
-
-    def dropped_meanwhile(request: Request, cancelled: Callable[[], bool]) -> Result:
-        requests.index.drop("a.py")
-        return suggest(request, cancelled)
-
-    monkeypatch.setattr(endless, "suggest", dropped_meanwhile)
-    await requests.suggest("a.py", "quick", "x")
-    await requests.wait()
-    assert endless.calls == [("drop", "a.py")]
-    assert endless.n_ahead == 0
-
-
 async def test_settings_apply_from_the_next_request(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
     await requests.suggest("a.py", "quick", "x")
@@ -284,5 +254,3 @@ async def test_request_with_a_selected_menu_entry(server_and_engine: tuple[Reque
         "a.py/b/a/other b/other a", 1.0
     )
     assert endless.n_calls == 0
-    await requests.wait()
-    assert endless.n_ahead == 0

@@ -31,8 +31,6 @@ class Endless:
         self.n_cancelled = 0
 
     def complete(self, request: Request, cancelled: Callable[[], bool]) -> Result:
-        if request.why is Why.AHEAD:
-            return Result(silence=Silence.UNSURE)
         self.asked.append(request.before)
         self.begun.set()
         while request.before != "quick":

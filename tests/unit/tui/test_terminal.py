@@ -43,8 +43,6 @@ class ScriptedEngine:
         self.on_response: list[str] = []
 
     def complete(self, request: Request, _cancelled: Callable[[], bool]) -> Result:
-        if request.why is Why.AHEAD:
-            return Result(silence=Silence.UNSURE)
         self.asked.append(request.before)
         assert self.may_answer.wait(60)
         self.on_response.append(request.before)
