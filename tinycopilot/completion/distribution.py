@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from tinycopilot.completion.compiled import array_at, compiled
-from tinycopilot.completion.suffix_array import BREAK, DEPTH
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, symbol_at
 
 FLOOR = math.log(1e-6)
 """Minimum log p of a character in each model."""
@@ -175,7 +175,7 @@ def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
     for i in range(len(headers)):
         sign, cursor, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
         symbols = array_at(symbols_at, n_symbols, np.uint16)
-        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint16)
+        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint8)
         until = array_at(until_at, (n_rows, n_columns), np.int32)
         _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign)
         if cursor >= 0:
@@ -197,9 +197,9 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
         first, last = -(-low // stride), high // stride  # the whole strides in between
         start = min(first * stride, high)
         for i in range(low, start):
-            counts[row, following[i]] += sign
+            counts[row, symbol_at(symbols, positions, following, i)] += sign
         for i in range(max(start, last * stride), high):
-            counts[row, following[i]] += sign
+            counts[row, symbol_at(symbols, positions, following, i)] += sign
         if first < last:
             for symbol in range(until.shape[1]):
                 counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])

@@ -2,7 +2,7 @@
 
 Equal contexts are adjacent, whatever their length, so the positions after a context are one slice. (This is the suffix
 array of the reversed text, Manber and Myers 1990; the column of next characters is the Burrows-Wheeler transform.)
-Memory: nine bytes per character. An edit sorts only the positions whose context changes.
+Memory: eight bytes per character. An edit sorts only the positions whose context changes.
 """
 
 from typing import Final
@@ -17,6 +17,8 @@ Symbols = NDArray[np.uint16]
 
 BREAK: Final = 0
 """Separates documents, and the text before and after the cursor: no context extends over it."""
+RARE: Final = 255
+"""In the column of next characters, one byte each, this stands for all symbols from here on."""
 DEPTH: Final = 32
 """Positions are sorted by this many preceding symbols (at least the longest of ORDERS), then by position."""
 ORDERS: Final = (3, 4, 5, 6, 8, 11, 15, 20, 28)
@@ -43,20 +45,20 @@ class SuffixArray:
     """The symbols that follow each context in a text. Immutable and thread-safe: an edit returns a new one."""
 
     def __init__(
-        self, symbols: Symbols, positions: NDArray[np.int32] | None = None, following: Symbols | None = None
+        self, symbols: Symbols, positions: NDArray[np.int32] | None = None, following: NDArray[np.uint8] | None = None
     ) -> None:
         """Sort `symbols`, a text as `padded` returns it, unless the sorted `positions` are known.
 
-        `following`: the symbols at these positions, if they are known, too.
+        `following`: the symbols at these positions, or RARE, if they are known, too.
         """
         if positions is None:
             positions = _sorted(symbols, _positions_in(symbols, 0, len(symbols)))
         self._symbols, self._positions = symbols, positions
-        self._next = symbols[positions] if following is None else following
-        n_symbols = int(self._next.max(initial=0)) + 1
+        self._next = _following(symbols, positions) if following is None else following
+        n_symbols = int(symbols.max()) + 1
         # the table takes about one byte per character in long texts, two in short ones, and two rows each
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
-        self._until = _counts_until(self._next, self._stride, n_symbols)  # (n / stride + 2, n_symbols)
+        self._until = _counts_until(symbols, positions, self._next, self._stride, n_symbols)
         arrays = (self._symbols, self._positions, self._next, self._until)
         sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
         self._header = (*(array.ctypes.data for array in arrays), *sizes)
@@ -219,17 +221,32 @@ def _spliced(symbols, positions, following, gone, come, places, end, shift):  # 
                 read += 1
         if i < len(come):
             new_positions[place + i] = come[i]
-            new_following[place + i] = symbols[come[i]]
+            new_following[place + i] = min(symbols[come[i]], RARE)
     return new_positions, new_following
 
 
 @compiled
-def _counts_until(following, stride, n_symbols):  # type: ignore[no-untyped-def]
-    """Cumulative counts by symbol: row i of the first i * stride of `following`, the last row of all."""
+def _following(symbols, positions):  # type: ignore[no-untyped-def]
+    """The symbol at each of `positions`, or RARE."""
+    following = np.empty(len(positions), np.uint8)
+    for i, position in enumerate(positions):
+        following[i] = min(symbols[position], RARE)
+    return following
+
+
+@compiled
+def symbol_at(symbols, positions, following, i):  # type: ignore[no-untyped-def]
+    """The symbol at positions[i]: usually following[i], which is read faster."""
+    return np.int64(following[i]) if following[i] < RARE else np.int64(symbols[positions[i]])
+
+
+@compiled
+def _counts_until(symbols, positions, following, stride, n_symbols):  # type: ignore[no-untyped-def]
+    """Cumulative counts, (n / stride + 2, n_symbols): row i of the first i * stride symbols, the last row of all."""
     until = np.zeros((len(following) // stride + 2, n_symbols), np.int32)
     for row in range(1, len(until)):
         for symbol in range(n_symbols):
             until[row, symbol] = until[row - 1, symbol]
         for i in range((row - 1) * stride, min(row * stride, len(following))):
-            until[row, following[i]] += 1
+            until[row, symbol_at(symbols, positions, following, i)] += 1
     return until

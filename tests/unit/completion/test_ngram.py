@@ -11,7 +11,7 @@ from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
 from tinycopilot.completion.segments import Compaction, MergedSegment, Segment, symbols_of
-from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, SHORT_STRIDE, SuffixArray, padded
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, RARE, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN = "\nab("
@@ -169,6 +169,21 @@ def test_frequent_contexts(n: int) -> None:
         )
 
 
+@given(LETTERS, LETTERS, st.integers(3, 60))
+def test_numbers_of_characters_do_not_matter(merged: str, separate: str, n: int) -> None:
+    """From RARE on, the next characters are read from the text."""
+    others = "".join(map(chr, range(0x4E00, 0x4E00 + RARE - 3)))
+    found = []
+    for known in (KNOWN + others, others + KNOWN):
+        memory = NGramModel(Alphabet(known))
+        memory.hold("x", merged)
+        memory.compact()
+        memory.hold("y", separate)
+        found.append(predicted(memory, (merged or separate)[:n]))
+    assert found[0][0] == pytest.approx(found[1][0])
+    assert found[0][1] == found[1][1]
+
+
 def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
     fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
@@ -188,7 +203,7 @@ def test_edited_index_equals_a_fresh_one(some: list[int], n_times: int, data: st
     for _ in range(4):
         start = data.draw(st.integers(0, len(symbols)))
         end = data.draw(st.integers(start, min(start + 60, len(symbols))))
-        new = data.draw(st.lists(st.integers(0, 5), max_size=50))
+        new = data.draw(st.lists(st.integers(0, 5) | st.integers(RARE - 1, RARE + 1), max_size=50))
         before, index = index, index.replaced(start, end, np.array(new, np.uint16))
         assert before.symbols.tolist() == symbols  # another thread may still read the old index
         symbols[start:end] = new
