@@ -130,7 +130,11 @@ def check_packages() -> Iterator[Finding]:
 
 def required_packages() -> Iterator[tuple[str, str]]:
     """Yield the packages required without extras, with their version ranges: pygls, ">=2.1,<3"."""
-    for requirement in metadata.requires("tinycopilot") or []:
+    try:
+        requirements = metadata.requires("tinycopilot") or []
+    except metadata.PackageNotFoundError:  # it runs from a folder, without being installed
+        requirements = list(SHOWN)
+    for requirement in requirements:
         match = re.match(r"([\w.-]+)\s*([^;]*)", requirement)
         if match and "extra ==" not in requirement:
             yield match[1], match[2].strip()

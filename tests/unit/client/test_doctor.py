@@ -510,3 +510,12 @@ def test_compile_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     finding = doctor.check_compiled_code()
     assert finding.level is Level.PROBLEM
     assert "NUMBA_CACHE_DIR" in finding.todo
+
+
+def test_packages_are_shown_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    found = {finding.name: finding.level for finding in doctor.check_packages()}
+    assert found["pygls"] == found["lsprotocol"] == doctor.Level.OK
