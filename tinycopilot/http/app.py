@@ -35,7 +35,8 @@ def app(completer: Completer, token: str) -> Guard:
         Route(f"/v1/models/{MODEL}", endpoints.model, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {
-        HTTPException: _refused,
+        HTTPException: _unknown,
+        RequestError: _refused,
         ClientDisconnect: _gone,
         Exception: _failed,
     }
@@ -142,10 +143,12 @@ async def _disconnect(request: Request) -> None:
         pass
 
 
-async def _refused(_request: Request, error: HTTPException) -> Response:
-    """Respond to a request that is refused, or to an unknown path or method."""
-    if isinstance(error, RequestError):
-        return error.response()
+async def _refused(_request: Request, error: RequestError) -> Response:
+    return error.response()
+
+
+async def _unknown(_request: Request, error: HTTPException) -> Response:
+    """Respond to an unknown path or method."""
     known = "use POST /v1/completions, POST /infill or GET /v1/models"
     message = f"unknown path; {known}" if error.status_code == 404 else f"the path has no such method; {known}"
     return RequestError(error.status_code, message, code="unknown_url", headers=error.headers).response()
