@@ -4,7 +4,7 @@ import torch
 
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.model.gpt import TinyGPT
+from tinycopilot.model.gpt import GPTConfig, TinyGPT
 
 EVERYTHING = CompleterSettings(eagerness=1, min_confidence=0, max_chars=12, max_lines=12)
 SURE = 40.0
@@ -22,6 +22,11 @@ def randomize(model: TinyGPT, seed: int = 0, std: float = 0.5) -> TinyGPT:
 def compiled(model: TinyGPT) -> Network:
     """Return the compiled float32 version of the network."""
     return Network(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()}, int8=False)
+
+
+def reach_of(config: GPTConfig) -> int:
+    """The number of characters that one prediction can depend on; each layer looks this much further back."""
+    return config.n_layers * (config.window - 1 + 2 * (config.conv_width - 1)) + 1
 
 
 def sure(model: TinyGPT) -> TinyGPT:

@@ -25,16 +25,18 @@ from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache, Predictor
 from tinycopilot.completion.truncation import truncate
-from tinycopilot.model.config import SPARE
+from tinycopilot.model.config import CONTEXT_STEP
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 N = ALL.max_chars
-TEXT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=120)
+SHORT = st.text(alphabet="ab c(\n)=e\N{SNOWMAN}", max_size=120)
+TEXT = SHORT | st.builds(lambda n, text: ("ab (c)\n" * 50)[:n] + text, st.integers(100, 300), SHORT)
+"""Also longer than a context."""
 
 
 def plain(network: Network, tokenizer: SimpleTokenizer, text: str) -> list[Decoded]:
-    decoded = plain_decode(network_logits(network, tokenizer), network_alone(tokenizer.alphabet), text)
+    decoded = plain_decode(network_logits(network, tokenizer, text), network_alone(tokenizer.alphabet), text)
     return list(itertools.islice(decoded, N))
 
 
@@ -132,7 +134,7 @@ def test_typing_and_deleting_equals_plain_decode(
 
 
 @pytest.mark.parametrize("first", ["", "ab", "c"])
-def test_only_visible_text_is_read(
+def test_a_window_and_less_than_a_step_more_is_read(
     network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """The next long text may share its start with the last one."""
@@ -140,7 +142,7 @@ def test_only_visible_text_is_read(
     reader.read(first)
     monkeypatch.setattr(Reader, "extend", lambda self, text, n: (n_read.append(len(text)), extend(self, text, n))[1])
     reader.read("ab(c)\n" * 200)
-    assert sum(n_read) <= network.config.reach + SPARE
+    assert network.config.window <= sum(n_read) < network.config.window + CONTEXT_STEP
 
 
 def test_trained_network_generates_the_same(model: TinyGPT, network: Network, tokenizer: SimpleTokenizer) -> None:
@@ -166,7 +168,7 @@ def test_ngram_drafts_change_nothing(
     predictor.ngrams.hold("this", text, "ab\n")
     plain_cache, cache = PredictionCache(Place("this", text, "ab\n")), PredictionCache(Place("this", text, "ab\n"))
     choose = partial(predictor.likeliest, plain_cache)
-    wanted = list(itertools.islice(plain_decode(network_logits(network, tokenizer), choose, text), N))
+    wanted = list(itertools.islice(plain_decode(network_logits(network, tokenizer, text), choose, text), N))
     continuation = Continuation(predictor, cache, text)
     decoded = decode(Reader(network, tokenizer), continuation, text, max_draft_chars=max_draft_chars)
     assert_same(list(itertools.islice(decoded, N)), wanted)
@@ -184,8 +186,8 @@ def test_completion_equals_plain_greedy_decoding(
     predictor = Predictor(tokenizer.alphabet)
     predictor.ngrams.hold("", before, "")
     choose = partial(predictor.likeliest, PredictionCache(Place("", before, "")))
-    decoded = plain_decode(network_logits(network, tokenizer), choose, before)
-    wanted = truncate(itertools.islice(decoded, N + 1), ALL)
+    decoded = plain_decode(network_logits(network, tokenizer, before), choose, before)
+    wanted = truncate(itertools.islice(decoded, N + 1), ALL, before)
     at_once = Engine(network, tokenizer, ALL).complete(Request(before)).suggestion
     assert (at_once and at_once.text) == (wanted and wanted.text)
     engine = Engine(network, tokenizer, ALL)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.network import PIECE_LEN, Floats, Network
-from tinycopilot.model.config import SPARE
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_READERS = 4
@@ -60,11 +59,12 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
-def network_logits(network: Network, tokenizer: SimpleTokenizer) -> Callable[[str], Floats]:
-    """The network as a `next_logits`: reads every character that the prediction can depend on into a new cache."""
+def network_logits(network: Network, tokenizer: SimpleTokenizer, before: str) -> Callable[[str], Floats]:
+    """The network as a `next_logits` for continuations of `before`: reads its context, and what follows, each time."""
+    start = network.config.context_start(len(DOCUMENT_START + before))
 
     def next_logits(text: str) -> Floats:
-        ids = tokenizer.encode(DOCUMENT_START + text)[-network.config.reach :]
+        ids = tokenizer.encode((DOCUMENT_START + text)[start:])
         return network.forward(ids, network.new_cache(), n_last=1)[0]
 
     return next_logits
@@ -103,15 +103,14 @@ def decode(
 class Reader:
     """The part of a text that the network has read: its cache, and the characters in it.
 
-    A text that continues the last one costs only its new characters. Any other text is read from the first difference,
-    or from the start of the network's reach; after that, only the last SPARE characters can be truncated without
-    reading again. The logits depend on the text only, up to rounding, and not on the history.
+    A text that continues the last one costs only its new characters; any other is read from the first difference, or
+    from the start of its context. The logits depend on the text only, up to rounding, and not on the history.
     """
 
     def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
         self._network, self.tokenizer = network, tokenizer
         self._cache = network.new_cache()
-        self._base = 0  # offset in the text at which reading began
+        self._start = 0  # offset in the text at which reading began
         self._read = ""  # the characters read since then, one per position of the cache
 
     def read(self, text: str, drafted: str = "", cancelled: Callable[[], bool] = never) -> Floats:
@@ -120,16 +119,17 @@ class Reader:
         Raises Cancelled between two chunks; what was read until then is kept.
         """
         text = DOCUMENT_START + text
-        kept, restart = self._kept(text), max(0, len(text) - self._network.config.reach - SPARE)
-        if kept is None or self._base + kept < restart:  # the text before `restart` need not be read
-            self._cache.clear(first_wanted=max(0, len(text) - 1 - SPARE - restart))
-            self._base, kept = restart, 0
+        start = self._network.config.context_start(len(text))
+        context = text[start:]
+        # The last character is read again, since its logits are needed.
+        kept = min(common_prefix_len(self._read, context), len(context) - 1) if start == self._start else 0
+        self._start, kept = start, kept if self._cache.can_truncate(kept) else 0
         self._truncate(kept)
-        for first in range(self._base + kept, len(text), PIECE_LEN):
+        for first in range(kept, len(context), PIECE_LEN):
             if cancelled():
                 raise Cancelled
-            is_last = first + PIECE_LEN >= len(text)
-            characters = text[first : first + PIECE_LEN] + drafted * is_last
+            is_last = first + PIECE_LEN >= len(context)
+            characters = context[first : first + PIECE_LEN] + drafted * is_last
             logits = self.extend(characters, (1 + len(drafted)) * is_last)
         return logits
 
@@ -148,17 +148,6 @@ class Reader:
     def _truncate(self, length: int) -> None:
         self._cache.truncate(length)
         self._read = self._read[:length]
-
-    def _kept(self, text: str) -> int | None:
-        """Length of the common prefix of `text`, without its last character, and the characters read.
-
-        None if everything must be read again.
-        """
-        new = text[self._base :]
-        same = common_prefix_len(self._read, new)
-        kept = min(same, len(new) - 1)  # the last character is read again, since its logits are needed
-        is_computed = len(new) > self._cache.first_wanted
-        return kept if kept > 0 and is_computed and self._cache.can_truncate(kept) else None
 
 
 class Readers:

@@ -19,20 +19,19 @@ ROWS = 32
 
 @compiled_fast
 def forward(  # type: ignore[no-untyped-def]
-    ids, position, n_kept, first_wanted, window,
+    ids, position, n_kept, window,
     embedding, vectors, last_norm,
     qkv, qkv_scale, o_proj, o_proj_scale, up, up_scale, down, down_scale, head, head_scale, rates,
     keys, values, conv_inputs, logits,
 ):  # fmt: skip
     """Read `ids`, (T,), the first of them at `position`; fill `logits`, (N, V), of the last N positions.
 
-    The cache (see network.Cache) holds `n_kept` positions; the new ones are written behind them. Logits are wanted from
-    position `first_wanted` on, so each layer computes only what these can see. Weights are as network.Network packs
-    them; each matrix is (L, outputs, inputs), float32 or int8, with a scale for each output.
+    The cache (see network.Cache) holds `n_kept` positions; the new ones are written behind them. Weights are as
+    network.Network packs them; each matrix is (L, outputs, inputs), float32 or int8, with a scale for each output.
     Returns False, and changes nothing, if an id is outside the vocabulary.
     """
     T, N = len(ids), len(logits)
-    L, C, F, K = len(qkv), embedding.shape[1], up.shape[1], vectors.shape[2] - 1
+    L, C, F = len(qkv), embedding.shape[1], up.shape[1]
     D = 2 * len(rates)
     H = C // D
     x = np.empty((T, C), np.float32)  # the residual stream
@@ -51,32 +50,27 @@ def forward(  # type: ignore[no-untyped-def]
     y = np.empty((T, C), np.float32)
     f = np.empty((T, F), np.float32)
     for layer in range(L):
-        # This layer and those above it each see W - 1 + 2 (K - 1) positions back: the requested logits depend
-        # on keys and values from a on, and on queries from b on, each of which has a whole window of keys.
-        a = first_wanted - (L - layer) * (window - 1 + 2 * (K - 1)) - position
-        b = min(T, max(0, a + window - 1 + K - 1))
-        a = min(T, max(0, a))
         # Attention: combine positions.
-        norm_and_convolve(x[a:], vectors[layer, 0], conv_inputs[layer, 0], n_kept + a, h[a:])
-        linear(h[a:], qkv[layer], qkv_scale[layer], heads[a:])
-        rotate(heads[a:], cos[a:], sin[a:])
+        norm_and_convolve(x, vectors[layer, 0], conv_inputs[layer, 0], n_kept, h)
+        linear(h, qkv[layer], qkv_scale[layer], heads)
+        rotate(heads, cos, sin)
         for number in range(H):
             first, end = number * D, (number + 1) * D  # the head's channels
             k, v = keys[layer, number], values[layer, number]  # (D, capacity)
-            for t in range(a, T):
+            for t in range(T):
                 for i in range(D):
                     k[i, n_kept + t] = heads[t, C + first + i]
                     v[i, n_kept + t] = heads[t, 2 * C + first + i]
-            attend(heads[b:, first:end], k, v, n_kept + b, window, y[b:, first:end])
-        linear(y[b:], o_proj[layer], o_proj_scale[layer], h[b:])
-        add(h[b:], x[b:])
+            attend(heads[:, first:end], k, v, n_kept, window, y[:, first:end])
+        linear(y, o_proj[layer], o_proj_scale[layer], h)
+        add(h, x)
         # Feed-forward: each position by itself.
-        norm_and_convolve(x[b:], vectors[layer, 1], conv_inputs[layer, 1], n_kept + b, h[b:])
-        linear(h[b:], up[layer], up_scale[layer], f[b:])
-        for t in range(b, T):
+        norm_and_convolve(x, vectors[layer, 1], conv_inputs[layer, 1], n_kept, h)
+        linear(h, up[layer], up_scale[layer], f)
+        for t in range(T):
             gelu(f[t])
-        linear(f[b:], down[layer], down_scale[layer], h[b:])
-        add(h[b:], x[b:])
+        linear(f, down[layer], down_scale[layer], h)
+        add(h, x)
     for t in range(T - N, T):
         layer_norm(x[t], last_norm[0], last_norm[1], h[t])
     linear(h[T - N :], head, head_scale, logits)

@@ -23,7 +23,7 @@ def generate(
     `rng` state gives the same text; PyTorch's generator gives another text for the same seed.
     """
     cache = network.new_cache()
-    logits = network.forward(ids[-network.config.reach :], cache, n_last=1)[0]
+    logits = network.forward(ids[network.config.context_start(len(ids)) :], cache, n_last=1)[0]
     while True:
         chosen = _sample(logits[:-1], temperature, top_k, rng)
         yield chosen

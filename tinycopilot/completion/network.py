@@ -42,8 +42,6 @@ class Cache:
         self._dropped = 0
         self.length = 0
         """Number of positions read so far, whether or not they are still kept."""
-        self.first_wanted = 0
-        """Logits are wanted from this position on (see `clear`); earlier ones cannot be computed."""
         self.keys: Floats = np.zeros((c.n_layers, c.n_heads, c.d_head, self._capacity), np.float32)
         """(L, H, D, capacity): positions come last, so that one query reads eight of them per instruction."""
         self.values: Floats = np.zeros_like(self.keys)
@@ -73,23 +71,21 @@ class Cache:
         self._dropped += n
 
     def can_truncate(self, length: int) -> bool:
-        """Whether the window that ends at `length` positions is still kept."""
-        return 0 <= length <= self.length and (self._dropped == 0 or length - (self._window - 1) >= self._dropped)
+        """Whether the window that ends at `length` positions is still kept, or there is none."""
+        is_kept = self._dropped == 0 or length - (self._window - 1) >= self._dropped
+        return length == 0 or (0 <= length <= self.length and is_kept)
 
     def truncate(self, length: int) -> None:
-        """Forget all positions from `length` on. Raises ValueError if the window before them is no longer kept."""
+        """Forget all positions from `length` on. Raises ValueError if the window before them is no longer kept.
+
+        Truncating to 0 is cheaper than a new cache, which is megabytes of zeros.
+        """
         if not self.can_truncate(length):
             raise ValueError(f"cannot go back to {length} positions: {self.length} were read, {self._dropped} dropped")
+        if length == 0:
+            self._dropped = 0
+            self.conv_inputs[:, :, : self._n_before] = 0
         self.length = length
-
-    def clear(self, first_wanted: int = 0) -> None:
-        """Forget everything. Cheaper than a new cache, which is megabytes of zeros.
-
-        Logits will be needed only from position `first_wanted` on; positions that these cannot see are not computed.
-        """
-        self.length = self._dropped = 0
-        self.first_wanted = first_wanted
-        self.conv_inputs[:, :, : self._n_before] = 0
 
 
 class Weights(NamedTuple):
@@ -167,22 +163,19 @@ class Network:
         """Read `ids`, (T,), after the content of `cache`; return the logits after each, (T, V), as a new array.
 
         With `n_last`, return only the logits of the last positions, (n_last, V), which is faster. Raises IndexError if
-        an id is outside the vocabulary; then only the chunks before it were read. Raises ValueError for no ids, or if
-        logits before `cache.first_wanted` are requested.
+        an id is outside the vocabulary; then only the chunks before it were read. Raises ValueError for no ids.
         """
         ids = np.array(ids, np.int64, ndmin=1)  # a copy: contiguous and writable, as the compiled function expects
         n = len(ids)
         first_asked = 0 if n_last is None else n - n_last  # in ids
         if not n:
             raise ValueError("forward needs at least one id")
-        if first_asked < min(n, cache.first_wanted - cache.length):
-            raise ValueError(f"this cache has no logits before position {cache.first_wanted}")
         logits = np.empty((n - first_asked, self.config.vocab_size), np.float32)
         for first in range(0, n, PIECE_LEN):
             piece = ids[first : first + PIECE_LEN]
             cache.make_room(len(piece))
             are_ids = forward(
-                piece, cache.length, cache.n_kept, cache.first_wanted, self.config.window, *self._weights,
+                piece, cache.length, cache.n_kept, self.config.window, *self._weights,
                 cache.keys, cache.values, cache.conv_inputs,
                 logits[max(0, first - first_asked) : max(0, first + len(piece) - first_asked)],
             )  # fmt: skip

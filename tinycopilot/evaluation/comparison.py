@@ -110,6 +110,5 @@ def network_logits(network: Network, tokenizer: SimpleTokenizer, excerpt: Excerp
     """Return the logits for each character of the excerpt, (n, V), through a sliding window."""
     text = DOCUMENT_START + excerpt.text[: excerpt.last - 1]
     n = excerpt.last - excerpt.first
-    return network.forward(tokenizer.encode(text[max(0, len(text) - n - network.config.reach) :]), network.new_cache())[
-        -n:
-    ]
+    start = network.config.context_start(len(text) - n)
+    return network.forward(tokenizer.encode(text[start:]), network.new_cache(), n_last=n)

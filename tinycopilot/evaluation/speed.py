@@ -33,7 +33,7 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> di
     """
     tokenizer, seconds = engine.tokenizer, dict.fromkeys(N_CHARS, 0.0)
     n_drafted = n_correct = n_unequal = 0
-    reader, next_logits = Reader(network, tokenizer), network_logits(network, tokenizer)
+    reader = Reader(network, tokenizer)
     for step in steps:
         engine.ngrams.hold(step.document, step.before, step.after)
         texts = dict[str, str]()
@@ -43,7 +43,7 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> di
             since = time.perf_counter()
             if name == "plain":
                 choose = partial(engine.predictor.likeliest, predictions)
-                decoded = plain_decode(next_logits, choose, step.before)
+                decoded = plain_decode(network_logits(network, tokenizer, step.before), choose, step.before)
             else:
                 recorder = Recorder(Continuation(engine.predictor, predictions, step.before))
                 decoded = decode(reader, recorder, step.before, max_draft_chars=DRAFT_CHARS[name])

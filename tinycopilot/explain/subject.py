@@ -38,5 +38,6 @@ def subject(engine: Engine, request: Request, max_chars: int) -> Subject:
     network, tokenizer = engine.network, engine.tokenizer
     whole = DOCUMENT_START + traced.place.before
     n = len(traced.typed) + 1
-    passed = read(network, tokenizer.encode(whole)[-network.config.reach - n :], n)
+    start = min(network.config.context_start(len(whole)), len(whole) - n)
+    passed = read(network, tokenizer.encode(whole[start:]), n)
     return Subject(network, tokenizer, traced, whole[-n:], [*traced.typed, traced.ahead[0]], passed)

@@ -7,6 +7,8 @@ MAX_VOCAB = 1_024
 """Limit of a vocabulary, the unknown id included."""
 SPARE = 64
 """Up to this many positions can always be removed from the end of a key-value cache."""
+CONTEXT_STEP = 128
+"""The start of the text that the network reads is a multiple of this."""
 COLD = 1e-4
 """Below this temperature, decoding is greedy: sampling would give the same, but divide by almost 0."""
 
@@ -54,10 +56,13 @@ class GPTConfig:
         block += 2 * self.d_model * (2 + self.conv_width - 1)  # two LayerNorms, two convolutions
         return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
 
-    @property
-    def reach(self) -> int:
-        """The number of characters that one prediction can depend on; each layer looks this much further back."""
-        return self.n_layers * (self.window - 1 + 2 * (self.conv_width - 1)) + 1
+    def context_start(self, n: int) -> int:
+        """Return the position from which to read, to predict what follows the first `n` positions.
+
+        The context is a window, and less than CONTEXT_STEP more: in training, too, nothing is read before a window, and
+        more context gains nothing (benchmarks/LOG.md). The start moves in steps, so that typing rarely moves it.
+        """
+        return max(0, n - self.window) // CONTEXT_STEP * CONTEXT_STEP
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return name -> shape of every weight, as in `TinyGPT.state_dict()`; a matrix is (outputs, inputs)."""

@@ -116,7 +116,7 @@ class TinyGPT(nn.Module):
         likely if given. The unknown id (the last) is never chosen.
         """
         cache = self.new_cache()
-        logits = self.prefill(ids[-self.config.reach :], cache)[-1]
+        logits = self.prefill(ids[self.config.context_start(len(ids)) :], cache)[-1]
         while True:
             chosen = _sample(logits[:-1].float().cpu(), temperature, top_k, generator)
             yield chosen

@@ -72,7 +72,7 @@ def check(verified: Callable[[str, str], str]) -> None:
     require(verified("", "x") == "x", "with an empty draft, the result is the network's choice")
     engine = load()
     network, tokenizer = engine.network, engine.tokenizer
-    plain = plain_decode(network_logits(network, tokenizer), network_alone(tokenizer.alphabet), TEXT)
+    plain = plain_decode(network_logits(network, tokenizer, TEXT), network_alone(tokenizer.alphabet), TEXT)
     speculator = Speculator(verified, tokenizer.alphabet)
     fast = decode(Reader(network, tokenizer), speculator, TEXT)
     expected, answer = (_first(decoded, 16) for decoded in (plain, fast))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import randomize
+from networks import randomize, reach_of
 
 from tinycopilot.completion.network import Cache
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
@@ -73,7 +73,7 @@ def test_cache_refuses_more_than_a_window(model: TinyGPT) -> None:
 
 
 def test_prediction_depends_on_exactly_reach_characters(model: TinyGPT) -> None:
-    reach = model.config.reach
+    reach = reach_of(model.config)
     ids = torch.randint(model.config.vocab_size - 1, (1, reach + 5))
     last = model(ids)[0, -1]
     torch.testing.assert_close(model(ids[:, -reach:])[0, -1], last)

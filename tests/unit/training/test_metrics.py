@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from networks import reach_of
 from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
@@ -25,7 +26,7 @@ def test_batched_streams_equal_one_stream(model: TinyGPT) -> None:
     targets, bits = bits_by_position(model, ids, streams=4)
     alone, bits_alone = bits_by_position(model, ids, streams=1)
     assert torch.equal(targets, alone)
-    reach = model.config.reach
+    reach = reach_of(model.config)
     for i in range(4):
         piece = slice(128 * i + reach, 128 * (i + 1))
         assert torch.allclose(bits[piece], bits_alone[piece], atol=1e-5)
