@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ADAPTING_STEP_CHARS = 4096
-"""Characters per step of fine-tuning, in at most 16 windows."""
+N_WINDOWS = 16
+"""Windows of at most 256 characters in a step of fine-tuning, or of a long run; of longer ones, fewer."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def stages_for(window: int, *, adapting: bool, is_long: bool) -> tuple[Stage, ..
     Windows have full length from the first step: after shorter ones, later positions would have to be relearned
     (figures in benchmarks/LOG.md). Fine-tuning has a single stage.
     """
+    n = max(1, min(N_WINDOWS, N_WINDOWS * 256 // window))
     if adapting:
-        return (Stage(min(16, max(1, ADAPTING_STEP_CHARS // window)), window),)
+        return (Stage(n, window),)
     if is_long:
-        return (Stage(4, window, 2_000_000), Stage(8, window, 30_000_000), Stage(16, window))
+        return (Stage(max(1, n // 2), window, 2_000_000), Stage(n, window, 40_000_000), Stage(2 * n, window))
     return (Stage(4, window, 700_000), Stage(8, window))

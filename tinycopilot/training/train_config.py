@@ -22,7 +22,7 @@ class Size:
 
 SIZES = {
     "nano": Size(n_layers=4, n_heads=4, d_model=128),  # 0.8 million parameters
-    "small": Size(n_layers=6, n_heads=4, d_model=256, window=512, is_long=True),  # 4.8
+    "small": Size(n_layers=6, n_heads=4, d_model=256, is_long=True),  # 4.8
     "base": Size(n_layers=6, n_heads=6, d_model=384, window=512, is_long=True),  # 10.7
     "large": Size(n_layers=8, n_heads=8, d_model=512, window=512, is_long=True),  # 25.3
 }

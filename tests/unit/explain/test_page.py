@@ -183,7 +183,7 @@ def test_larger_network_shows_fewer_positions(n_heads: int, d_head: int) -> None
     m = n_positions(201, n_heads, d_head)
     assert 1 <= m <= 201
     assert m == 1 or n_heads * (2 * m * m + 4 * d_head * m) <= MAX_BYTES
-    assert n_positions(201, 16, 32) == 201  # the model that ships
+    assert n_positions(201, 24, 64) == 118  # the bundled model
 
 
 @pytest.mark.parametrize(
