@@ -11,7 +11,7 @@ from tinycopilot.completion.network import PIECE_LEN, Floats, Network
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_READERS = 4
-"""Number of recent documents whose cache is kept: 3 MB each with the bundled model."""
+"""Number of recent documents whose cache is kept: at most 14 MB each with the bundled model."""
 MAX_DRAFT_CHARS = 12
 """Maximum length of a draft: the network reads all of it, right or wrong."""
 

@@ -130,7 +130,7 @@ function wheelIn(folder: string): string | undefined {
 async function agree({ environment }: Places, words: string): Promise<boolean> {
   const choice = await window.showInformationMessage('Install the tinycopilot server?', {
     modal: true,
-    detail: `Download: about 81 MB; 337 MB on disk. ${words}. It is installed into a separate environment, ${environment}; `
+    detail: `Download: about 81 MB; 345 MB on disk. ${words}. It is installed into a separate environment, ${environment}; `
       + 'nothing else on this machine changes. Training also needs PyTorch, which is offered when you train.',
   }, 'Install');
   return choice === 'Install';
