@@ -122,8 +122,9 @@ class Reader:
         start = self._network.config.context_start(len(text))
         context = text[start:]
         # The last character is read again, since its logits are needed.
-        kept = min(common_prefix_len(self._read, context), len(context) - 1) if start == self._start else 0
-        self._start, kept = start, kept if self._cache.can_truncate(kept) else 0
+        kept = min(common_prefix_len(self._read, context), len(context) - 1)
+        if start != self._start or not self._cache.can_truncate(kept):
+            self._start, kept = start, 0
         self._truncate(kept)
         for first in range(kept, len(context), PIECE_LEN):
             if cancelled():
