@@ -33,10 +33,12 @@ class Stage:
     seed: int
     share: float
     """Weight of the new weights in the average with those that the run started from."""
+    size: str = ""
+    """Value of --size; empty: the size of the weights that the run starts from."""
 
 
 STAGES = (
-    Stage(("corpus.txt", "text"), epochs=0.38, seed=11, share=1),
+    Stage(("corpus.txt", "text"), epochs=0.38, seed=11, share=1, size="small"),
     Stage(("corpus.txt", "scripts"), epochs=0.6, seed=4, share=0.6),
 )
 """`text` is nearly all libraries, so the second stage reads scripts."""
@@ -45,7 +47,7 @@ STAGES = (
 def words_of(stage: Stage, length: float = 1) -> list[str]:
     """The command line of a stage after `tinycopilot`, without paths outside the repository."""
     words = ["train", "--corpus", *stage.corpus, "--epochs", f"{stage.epochs * length:g}", "--seed", str(stage.seed)]
-    words += ["--size", "small"] if stage is STAGES[0] else []
+    words += ["--size", stage.size] if stage.size else []
     return [*words, "--ext", *EXTENSIONS] if "text" in stage.corpus else words
 
 
