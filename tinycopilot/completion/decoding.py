@@ -60,7 +60,7 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def network_logits(network: Network, tokenizer: SimpleTokenizer, before: str) -> Callable[[str], Floats]:
-    """The network as a `next_logits` for continuations of `before`: reads its context, and what follows, each time."""
+    """The network as a `next_logits` for continuations of `before`. It reads context and continuation each time."""
     start = network.config.context_start(len(DOCUMENT_START + before))
 
     def next_logits(text: str) -> Floats:

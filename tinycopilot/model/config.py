@@ -8,7 +8,7 @@ MAX_VOCAB = 1_024
 SPARE = 64
 """Up to this many positions can always be removed from the end of a key-value cache."""
 CONTEXT_STEP = 128
-"""The start of the text that the network reads is a multiple of this."""
+"""The start of a context is a multiple of this (`GPTConfig.context_start`)."""
 COLD = 1e-4
 """Below this temperature, decoding is greedy: sampling would give the same, but divide by almost 0."""
 
@@ -57,10 +57,11 @@ class GPTConfig:
         return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
 
     def context_start(self, n: int) -> int:
-        """Return the position from which to read, to predict what follows the first `n` positions.
+        """Return the position where the context of a prediction after `n` positions starts.
 
-        The context is a window, and less than CONTEXT_STEP more: in training, too, nothing is read before a window, and
-        more context gains nothing (benchmarks/LOG.md). The start moves in steps, so that typing rarely moves it.
+        The context is at least one window, and less than CONTEXT_STEP longer. The network is trained on single windows,
+        so a longer context gains nothing (benchmarks/LOG.md). The start moves in steps, because the whole context is
+        read again when it moves.
         """
         return max(0, n - self.window) // CONTEXT_STEP * CONTEXT_STEP
 
