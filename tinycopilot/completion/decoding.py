@@ -10,8 +10,6 @@ from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.network import PIECE_LEN, Floats, Network
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
-MAX_READERS = 4
-"""Number of recent documents whose cache is kept: at most 14 MB each with the bundled model."""
 MAX_DRAFT_CHARS = 12
 """Maximum length of a draft: the network reads all of it, right or wrong."""
 
@@ -149,22 +147,3 @@ class Reader:
     def _truncate(self, length: int) -> None:
         self._cache.truncate(length)
         self._read = self._read[:length]
-
-
-class Readers:
-    """A Reader for each recent document, so that switching between files costs nothing."""
-
-    def __init__(self, network: Network, tokenizer: SimpleTokenizer) -> None:
-        self._network, self._tokenizer = network, tokenizer
-        self._readers = dict[str | None, Reader]()  # least recently used first
-
-    def of(self, document: str | None) -> Reader:
-        """The reader of this document; with MAX_READERS others, the least recently used one is reused."""
-        if document in self._readers:
-            reader = self._readers.pop(document)
-        elif len(self._readers) < MAX_READERS:
-            reader = Reader(self._network, self._tokenizer)
-        else:
-            reader = self._readers.pop(next(iter(self._readers)))
-        self._readers[document] = reader
-        return reader

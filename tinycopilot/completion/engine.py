@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Self
 
 from tinycopilot.completion import compiled
-from tinycopilot.completion.decoding import Cancelled, Decoded, Readers, decode, never
+from tinycopilot.completion.decoding import Cancelled, Decoded, Reader, decode, never
 from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
 from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
@@ -61,7 +61,7 @@ class Engine:
         """The user's settings."""
         self.predictor = predictor or Predictor(tokenizer.alphabet, max_workspace_chars)
         """N-gram model and mixture."""
-        self._state = SessionState(Readers(network, tokenizer))
+        self._state = SessionState(Reader(network, tokenizer))
 
     @classmethod
     def load(cls, paths: ModelPaths, settings: CompleterSettings, max_workspace_chars: float = math.inf) -> Self:
@@ -90,7 +90,7 @@ class Engine:
     def forget(self) -> None:
         """Forget everything except the network and the settings."""
         self.predictor = Predictor(self.tokenizer.alphabet, self.ngrams.max_chars)
-        self._state = SessionState(Readers(self.network, self.tokenizer))
+        self._state = SessionState(Reader(self.network, self.tokenizer))
 
     def copy(self) -> "Engine":
         """Return an independent engine with the same index and weights, and without state of earlier requests."""
@@ -104,7 +104,7 @@ class Engine:
         if self.tokenizer.alphabet != other.tokenizer.alphabet:
             return None
         engine = Engine(other.network, other.tokenizer, other.settings, predictor=self.predictor)
-        engine._state = replace(self._state, readers=engine._state.readers, predictions=None)
+        engine._state = replace(self._state, reader=engine._state.reader, predictions=None)
         return engine
 
     @property
@@ -162,7 +162,7 @@ class Engine:
 
     def _logits(self, place: Place) -> Floats:
         """The network's logits for the character at `place`, (V,)."""
-        return self._state.readers.of(place.document).read(place.before)[0]
+        return self._state.reader.read(place.before)[0]
 
     def _predict(self, predictions: PredictionCache, place: Place) -> Prediction:
         """The prediction of the character at `place`, computed unless it is in `predictions`."""
@@ -266,7 +266,7 @@ class Engine:
         before, suffix, alphabet = place.before + text, place.after[:SUFFIX_CHARS], self.predictor.alphabet
         if before in predictions and predictions.at(before).log_p(suffix[0], alphabet) < MIN_FIRST_LOG_P:
             return -math.inf
-        logits = self._state.readers.of(place.document).read(before, suffix[:-1], cancelled)
+        logits = self._state.reader.read(before, suffix[:-1], cancelled)
         total = 0.0
         for i, character in enumerate(suffix):
             end = before + suffix[:i]
@@ -276,7 +276,7 @@ class Engine:
         return total
 
     def _decode(self, predictions: PredictionCache, place: Place, cancelled: Callable[[], bool]) -> Iterator[Decoded]:
-        reader = self._state.readers.of(place.document)
+        reader = self._state.reader
         return decode(reader, Continuation(self.predictor, predictions, place.before), place.before, cancelled)
 
     def _best_of(self, decoded: Iterable[Decoded], place: Place) -> Suggestion | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from tinycopilot.completion.common_prefix import typed_through
-from tinycopilot.completion.decoding import Readers
+from tinycopilot.completion.decoding import Reader
 from tinycopilot.completion.masker import Maskers
 from tinycopilot.completion.predictor import Place, PredictionCache
 from tinycopilot.completion.truncation import Suggestion
@@ -52,8 +52,8 @@ class Shown:
 class SessionState:
     """The state of completion between requests. Changed by Engine only."""
 
-    readers: Readers
-    """The network's caches of recent documents."""
+    reader: Reader
+    """The network's cache, of the last document."""
     maskers: Maskers = field(default_factory=Maskers)
     """Masked text of recent documents, so that only changes are masked again."""
     keystrokes: KeystrokeTracker = field(default_factory=KeystrokeTracker)

@@ -153,7 +153,7 @@ class Tracer(Engine):
             typed.append(self._traced(then, logits, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
         recorder = Recorder(Continuation(self.predictor, predictions, place.before))
-        reader, decoded = self._state.readers.of(place.document), list[Decoded]()
+        reader, decoded = self._state.reader, list[Decoded]()
         decisions, settings = dict[float, Decision](), self.settings
         source = decode(reader, recorder, place.before)
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown

@@ -14,10 +14,9 @@ from networks import compiled, sure
 
 from tinycopilot.completion import engine as engine_module
 from tinycopilot.completion import suffix_array
-from tinycopilot.completion.decoding import MAX_READERS, Reader
 from tinycopilot.completion.engine import Engine, Request, Silence, Why
-from tinycopilot.completion.network import Floats, Network
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.completion.network import Network
+from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -292,30 +291,6 @@ def test_selected_entry_does_not_disturb_learning(network: Network, tokenizer: S
         assert type_at(engine, before + key).has_learned
         weights.append(engine.mixture.as_rows())
     assert weights[0] == weights[1]
-
-
-def test_returning_to_a_recent_document_reuses_its_index(
-    network: Network, tokenizer: SimpleTokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    n_read, extend = list[int](), Reader.extend
-
-    def count(self: Reader, characters: str, n_last: int | None = None) -> Floats:
-        n_read.append(len(characters))
-        return extend(self, characters, n_last)
-
-    monkeypatch.setattr(Reader, "extend", count)
-    engine = Engine(network, tokenizer, CompleterSettings(max_chars=1, min_confidence=0))
-    names = [f"{i}.py" for i in range(MAX_READERS)]
-
-    def most_read(name: str, key: str) -> int:
-        n_read.clear()
-        suggest(engine, (name[0] + "bc") * 50 + key, document=name)  # no common prefix
-        return max(n_read)
-
-    assert min(most_read(name, "") for name in names) > 20  # as far as the network's reach
-    assert max(most_read(name, "x") for name in names) < 10
-    most_read("another.py", "")
-    assert most_read(names[0], "xy") > 20  # least recently used
 
 
 @pytest.mark.parametrize(
