@@ -44,6 +44,8 @@ TRIVIAL_EVERY = 5
 MAX_ROUNDS = 4
 """Maximum number of times the ten megabytes are indexed until there are enough keys."""
 QUIET_S = 0.3
+SAVING_S = 2.0
+"""After indexing, the index is saved within this time."""
 PATIENCE_S = 120.0
 SHARES = (50, 95, 99)
 NOWHERE = "file:///nowhere/not_open.py"
@@ -272,6 +274,7 @@ async def measure_indexing(
             while not indexed.is_set() and (look := next(looks, None)):
                 ms += await typist.time_requests([look])
             await asyncio.wait_for(indexed.wait(), PATIENCE_S)
+            await asyncio.sleep(SAVING_S)
             resident = {"indexed": resident_mb(client.pid), "highest": resident_mb(client.pid, "VmHWM")}
             if len(ms) >= n_keys:
                 break

@@ -6,6 +6,7 @@ time of sorting. The weights are JSON. Both files are private (mode 0600); a fil
 """
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Mapping, Set
@@ -20,7 +21,7 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
 from tinycopilot.completion.segments import MergedSegment
-from tinycopilot.completion.suffix_array import SuffixArray
+from tinycopilot.completion.suffix_array import SuffixArray, padded
 from tinycopilot.files.masking import RULES_VERSION
 
 INDEX_KIND = f"tinycopilot memory, 2, masked by rules {RULES_VERSION}"
@@ -57,22 +58,26 @@ class SavedIndex:
 
 def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_digest: str) -> None:
     """Write the documents of `saved.merged` that have a stamp. A failure is logged."""
-    merged = saved.merged.part(saved.stamps.keys())
-    symbols, positions = merged.index.arrays
-    documents = [
+    documents, positions = saved.merged.arrays_of(saved.stamps.keys())
+    rows = [
         [name, len(symbols), saved.last_used_s.get(name, 0.0), *saved.stamps[name]]
-        for name, symbols in merged.documents.items()
+        for name, symbols in documents.items()
     ]
+    pieces = [padded([]), *documents.values()]
     header = {
-        "kind": INDEX_KIND, "tokenizer": tokenizer_digest, "characters": alphabet.met, "documents": documents,
-        "n_symbols": len(symbols), "n_positions": len(positions),
+        "kind": INDEX_KIND, "tokenizer": tokenizer_digest, "characters": alphabet.met, "documents": rows,
+        "n_symbols": sum(map(len, pieces)), "n_positions": sum(int(np.count_nonzero(piece)) for piece in pieces),
     }  # fmt: skip
     line = json.dumps(header, allow_nan=False).encode() + b"\n"
+    digest = hashlib.blake2b(line)
     try:
         with atomic_write(path) as file:
-            file.write(digest_of(line, symbols, positions).encode() + b"\n" + line)
-            file.write(symbols.data)
-            file.write(positions.data)
+            file.write(digest.hexdigest().encode() + b"\n" + line)
+            for array in itertools.chain[np.ndarray[Any, Any]](pieces, positions):
+                digest.update(array.data)
+                file.write(array.data)
+            file.seek(0)
+            file.write(digest.hexdigest().encode())
     except OSError as error:
         log.warning("%s: the workspace's index could not be saved: %s", path, error)
 

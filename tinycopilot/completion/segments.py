@@ -9,10 +9,11 @@ import contextlib
 import ctypes
 import itertools
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
@@ -106,13 +107,17 @@ class MergedSegment(Segment):
 
     def part(self, names: Set[str]) -> "MergedSegment":
         """Return a merged segment of only the documents in `names`, without sorting again."""
-        is_kept = np.zeros(len(self), np.bool_)
-        sizes = {name: place.stop - place.start for name, place in self._slices.items() if name in names}
-        if not sizes:
+        documents, positions = self.arrays_of(names)
+        if not documents:
             return NO_DOCUMENTS
-        for name in sizes:
-            is_kept[self._slices[name]] = True
-        return MergedSegment(sizes, self.index.part(is_kept))
+        index = SuffixArray.restored(padded([*documents.values()]), np.concatenate([*positions]))
+        return MergedSegment({name: len(symbols) for name, symbols in documents.items()}, index)
+
+    def arrays_of(self, names: Set[str]) -> tuple[dict[str, Symbols], Iterator[NDArray[np.int32]]]:
+        """The documents in `names`, as views, and the sorted positions of `part(names)`, in pieces: no large copies."""
+        documents = {name: symbols for name, symbols in self.documents.items() if name in names}
+        slices = [self._slices[name] for name in documents]
+        return documents, self.index.positions_in(slices) if slices else iter(())
 
     def __contains__(self, name: str) -> bool:
         return name in self._slices

@@ -5,6 +5,7 @@ array of the reversed text, Manber and Myers 1990; the column of next characters
 Memory: eight bytes per character. An edit sorts only the positions whose context changes.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ STRIDE: Final = 1024
 SHORT_STRIDE: Final = 128
 """The interval for texts of at most LONG symbols; shorter, since each text adds to the time of a prediction."""
 LONG: Final = 100_000
+PIECE_LEN: Final = 2**15
+"""Number of positions that `SuffixArray.positions_in` returns at a time."""
 _SEARCH_COST: Final = 8  # cost of finding a position by bisection, relative to sorting it
 
 
@@ -53,19 +56,21 @@ class SuffixArray:
         """
         if positions is None:
             positions = _sorted(symbols, _positions_in(symbols, 0, len(symbols)))
-        self._symbols, self._positions = symbols, positions
+        self._symbols = symbols
+        self.positions = positions
+        """The sorted positions, counted from the start of the padding."""
         self._next = _following(symbols, positions) if following is None else following
         n_symbols = int(symbols.max()) + 1
         # the table takes about one byte per character in long texts, two in short ones, and two rows each
         self._stride = max(STRIDE, 4 * n_symbols) if len(self) > LONG else max(SHORT_STRIDE, 2 * n_symbols)
         self._until = _counts_until(symbols, positions, self._next, self._stride, n_symbols)
-        arrays = (self._symbols, self._positions, self._next, self._until)
-        sizes = (len(self._symbols), len(self._positions), *self._until.shape, self._stride)
+        arrays = (self._symbols, self.positions, self._next, self._until)
+        sizes = (len(self._symbols), len(self.positions), *self._until.shape, self._stride)
         self._header = (*(array.ctypes.data for array in arrays), *sizes)
 
     @classmethod
     def restored(cls, symbols: Symbols, positions: NDArray[np.int32]) -> "SuffixArray":
-        """Return the suffix array with these `arrays`. Raises ValueError if invalid: compiled code checks no bounds."""
+        """Return the suffix array with these arrays. Raises ValueError if invalid: compiled code checks no bounds."""
         is_there = np.zeros(len(symbols), np.bool_)
         if len(positions) and DEPTH <= positions.min() <= positions.max() < len(symbols):
             is_there[positions] = True
@@ -73,16 +78,17 @@ class SuffixArray:
             raise ValueError("damaged: invalid positions")
         return cls(symbols, positions)
 
-    @property
-    def arrays(self) -> tuple[Symbols, NDArray[np.int32]]:
-        """The data to save: the symbols, DEPTH BREAKs and then the text; and the sorted positions in these symbols."""
-        return self._symbols, self._positions
+    def positions_in(self, slices: Sequence[slice]) -> Iterator[NDArray[np.int32]]:
+        """The sorted positions that these slices of the text have once they are `padded`, without sorting, in pieces.
 
-    def part(self, is_kept: NDArray[np.bool_]) -> "SuffixArray":
-        """Return the suffix array of some documents, without sorting. `is_kept`: mask of the text, (len(self),)."""
-        is_kept = np.append(np.ones(DEPTH, np.bool_), is_kept)
-        moved = np.cumsum(is_kept, dtype=np.int32) - np.int32(1)
-        return SuffixArray.restored(self._symbols[is_kept], moved[self._positions[is_kept[self._positions]]])
+        Each slice is one or more whole documents; they are in order.
+        """
+        starts, ends = (DEPTH + np.array([[place.start, place.stop] for place in slices], np.int32)).T
+        moves = np.cumsum(ends - starts, dtype=np.int32) - ends + np.int32(DEPTH)
+        for first in range(0, len(self.positions), PIECE_LEN):
+            piece = self.positions[first : first + PIECE_LEN]
+            at = np.searchsorted(starts, piece, side="right") - 1  # the slice that it is in or after; -1: before all
+            yield (piece + moves[at])[(at >= 0) & (piece < ends[at])]
 
     def __len__(self) -> int:
         return len(self._symbols) - DEPTH
@@ -100,7 +106,7 @@ class SuffixArray:
     @property
     def n_bytes(self) -> int:
         """Memory in bytes."""
-        return self._symbols.nbytes + self._positions.nbytes + self._next.nbytes + self._until.nbytes
+        return self._symbols.nbytes + self.positions.nbytes + self._next.nbytes + self._until.nbytes
 
     def replaced(self, start: int, end: int, new: Symbols) -> "SuffixArray":
         """Return the suffix array of the text with `start:end` replaced by `new`."""
@@ -110,12 +116,12 @@ class SuffixArray:
         if _SEARCH_COST * n_touched > len(symbols):
             return SuffixArray(symbols)
         old = _positions_in(self._symbols, start, end + DEPTH)
-        gone = np.sort(_ranks(self._symbols, self._positions, self._symbols, old, len(self._symbols)))
+        gone = np.sort(_ranks(self._symbols, self.positions, self._symbols, old, len(self._symbols)))
         come = _sorted(symbols, _positions_in(symbols, start, start + len(new) + DEPTH))
-        ranks = _ranks(self._symbols, self._positions, symbols, come, start)
+        ranks = _ranks(self._symbols, self.positions, symbols, come, start)
         places = ranks - np.searchsorted(gone, ranks)  # among the positions that are kept
         shift = len(new) - (end - start)
-        spliced = _spliced(symbols, self._positions, self._next, gone, come, places, end, shift)
+        spliced = _spliced(symbols, self.positions, self._next, gone, come, places, end, shift)
         return SuffixArray(symbols, *spliced)
 
     def header(self, sign: int, cursor: int | None) -> Header:

@@ -187,7 +187,7 @@ def test_numbers_of_characters_do_not_matter(merged: str, separate: str, n: int)
 def assert_same_index(index: SuffixArray, symbols: list[int]) -> None:
     fresh = SuffixArray(padded([np.array(symbols, np.uint16)]))
     assert index.symbols.tolist() == symbols
-    assert index.arrays[1].tolist() == fresh.arrays[1].tolist()
+    assert index.positions.tolist() == fresh.positions.tolist()
     assert index._next.tolist() == fresh._next.tolist()
     counts, fresh_counts = index._until, fresh._until
     width = fresh_counts.shape[1]
@@ -240,7 +240,7 @@ def test_positions_are_sorted_by_reversed_prefix(symbols: list[int]) -> None:
     index = SuffixArray(padded([np.array(symbols, np.uint16)]))
     text = [BREAK] * DEPTH + symbols
     where = [i for i in range(DEPTH, len(text)) if text[i] != BREAK]
-    assert index.arrays[1].tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
+    assert index.positions.tolist() == sorted(where, key=lambda i: (text[i - DEPTH : i][::-1], i))
 
 
 def test_no_context_reaches_over_the_cursor() -> None:
