@@ -176,7 +176,7 @@ PLACES: list[tuple[str, str, str, Callable[[], str]]] = [
     ("editors/nvim/lua/tinycopilot/options.lua", r"local bounds = \{.*\n", r"\}\n", lua_bounds),
     ("editors/nvim/lua/tinycopilot/options.lua", r"local choices = \{.*\n", r"\}\n", lua_choices),
     ("editors/nvim/doc/tinycopilot.txt", r"      settings = \{\n", r"      \},\n", help_example),
-    ("editors/nvim/doc/tinycopilot.txt", r"settings +Server settings(?:.*\n){2}\n", r"\nkeymaps  ", help_list),
+    ("editors/nvim/doc/tinycopilot.txt", r"settings +Server settings(?:.*\n){2}\n", r"\ntab_on_blank ", help_list),
 ]
 """File, pattern before the generated text, pattern after it, and the function that generates it."""
 

@@ -215,7 +215,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
     _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
-    about = "leave out files that match this .gitignore pattern"
+    about = "leave out files that match this .gitignore pattern; can be repeated"
     _add(adapt, "--exclude", metavar="PATTERN", action="append", help=about)
     _add(adapt, "--minutes", type=_amount, default=5.0, metavar="M", help="training time in minutes (default: 5)")
     _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
