@@ -21,7 +21,7 @@ from tinycopilot.page.words import name_of, visible
 
 N_NEAREST: Final = 6
 """Number of characters with the most similar embeddings, for each character."""
-MAX_BYTES: Final = 1_400_000
+MAX_BYTES: Final = 1_200_000
 """Maximum size of all attention weights, queries and keys, uncompressed: a larger network shows fewer positions."""
 N_LENS: Final = 5
 """Number of most probable characters after each block."""
