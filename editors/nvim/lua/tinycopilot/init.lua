@@ -27,7 +27,8 @@ local function notify(message, level)
   local room, more = vim.v.echospace, '... more: :TinyCopilot'
   if not is_neovims or vim.fn.strdisplaywidth(message) <= room then return vim.notify(message, level) end
   M.cut = message
-  vim.notify(vim.fn.strcharpart(message, 0, room - #more) .. more, level)
+  local start = vim.fn.strcharpart(message, 0, room - #more):gsub('%s+%S*$', '') -- ends with a whole word
+  vim.notify(start .. more, level)
 end
 
 local function tell(message, level)
