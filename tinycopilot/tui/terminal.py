@@ -89,7 +89,7 @@ class Terminal:
 
     def _on_message(self, news: SuggestionResponse | Status) -> None:
         if isinstance(news, SuggestionResponse):
-            if self.ghost.on_response(news.request, news.suggestion, news.alternatives):
+            if self.ghost.on_response(news.request, *news.suggestions):
                 self._answer_ms = news.took_ms
         else:
             self._status = news

@@ -45,7 +45,7 @@ def test_other_edits_clear_the_suggestion_and_wait(before: str, after: str) -> N
     assert (request.before, request.after) == (before, after)
     assert ghost.shown is None
     assert ghost.text == ""
-    assert ghost.on_response(request, None)
+    assert ghost.on_response(request)
 
 
 def test_late_result_is_not_shown() -> None:
@@ -53,7 +53,7 @@ def test_late_result_is_not_shown() -> None:
     older, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", "")
     ghost.on_response(older, Suggestion("older", 1.0))
     assert ghost.text == ""
-    ghost.on_response(newer, None)
+    ghost.on_response(newer)
     assert ghost.text == ""
     ghost.on_response(newer, Suggestion("twice", 1.0))
     assert ghost.text == ""
@@ -106,7 +106,7 @@ def test_dismissed_before_the_result_shows_nothing() -> None:
     ghost.dismiss()
     ghost.on_response(request, Suggestion("late", 1.0))
     assert ghost.text == ""
-    assert ghost.on_response(ghost.text_changed("x = 1", ""), None)
+    assert ghost.on_response(ghost.text_changed("x = 1", ""))
 
 
 def test_full_accept_is_inserted_and_counted() -> None:
@@ -159,9 +159,7 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
     assert request is not None
     assert (request.before, request.after, request.why) == ("x = ", ")", Why.INVOKED)
     assert ghost.text == "open(path)"  # until there is a result
-    assert ghost.on_response(
-        request, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
-    )
+    assert ghost.on_response(request, *(Suggestion(text, 0.1) for text in ("open(path)", "os.getcwd(", "1")))
     seen = [ghost.text]
     for _ in range(3):
         assert ghost.next() is None
@@ -188,5 +186,5 @@ def test_late_alternatives_are_not_shown() -> None:
     request = ghost.next()
     assert request is not None
     ghost.text_changed("x = o", ")")
-    assert not ghost.on_response(request, None, [Suggestion("os", 0.1)])
+    assert not ghost.on_response(request, Suggestion("os", 0.1))
     assert ghost.text == "pen(path)"
