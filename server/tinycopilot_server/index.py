@@ -46,7 +46,8 @@ class LearnedWeights:
         """`folder`: the workspace; without one, nothing is saved."""
         self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
         self._digest = tokenizer_digest
-        self.is_saved = True
+        self.has_learned = False
+        """Whether the weights have changed since they were loaded."""
         self.saved_s = -SAVE_S
         self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
 
@@ -154,8 +155,8 @@ class Index:
 
     def _save_weights(self, engine: "Engine") -> None:
         """Save the weights soon, if they have changed. Runs in the engine's thread."""
-        if not self.learned.is_saved:
-            self.learned.is_saved, self.learned.saved_s = True, time.monotonic()
+        if self.learned.has_learned:
+            self.learned.saved_s = time.monotonic()
             self.indexer.submit(partial(self.learned.save, engine.mixture.as_rows()))
 
     def _use_file(self, engine: "Engine") -> None:
@@ -282,8 +283,7 @@ class Index:
 
     def after_answer(self, engine: "Engine", result: Result, _took_ms: float) -> None:
         """Save and compact if due. Runs in the engine's thread after each request."""
-        if result.has_learned:
-            self.learned.is_saved = False
+        self.learned.has_learned |= result.has_learned
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
         if time.monotonic() - self.learned.saved_s >= SAVE_S:
@@ -368,7 +368,7 @@ class Index:
                 self._scheduler.ask(self._save).result(CLOSE_S)
 
     def _save(self, engine: "Engine") -> None:
-        if not self.learned.is_saved:
+        if self.learned.has_learned:  # even if they were saved: the indexer may have been closed before it did
             self.learned.save(engine.mixture.as_rows())
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError
-from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.engine import Engine, Request, Result
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, index_path, mixture_weights_path
@@ -212,6 +213,20 @@ async def test_forgotten_weights_that_cannot_be_deleted_are_not_saved_again(
     loading.index._delete_all()
     assert not path.exists()
     loading.close()
+
+
+async def test_weights_that_wait_for_the_indexer_are_saved_at_the_end(settings: Settings, tmp_path: Path) -> None:
+    loading, busy = Loading(), threading.Event()
+    loading.open_folder(tmp_path)
+    await loading.load(settings)
+    path = loading.index.learned.path
+    assert path
+    loading.index.indexer.submit(busy.wait)
+    learns = partial(loading.index.after_answer, result=Result(has_learned=True), _took_ms=1.0)
+    loading.scheduler.ask(learns).result()
+    loading.close()
+    busy.set()
+    assert path.exists()
 
 
 async def test_enabling_the_workspace_restores_learned_weights(
