@@ -229,6 +229,20 @@ async def test_weights_that_wait_for_the_indexer_are_saved_at_the_end(settings: 
     assert path.exists()
 
 
+async def test_weights_are_saved_before_statistics_wait_for_a_lock(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, existed = Loading(), list[bool]()
+    loading.open_folder(tmp_path)
+    await loading.load(settings)
+    path = loading.index.learned.path
+    assert path
+    loading.index.learned.has_learned = True
+    monkeypatch.setattr(loading.server.statistics, "save", lambda: existed.append(path.exists()))
+    loading.close()
+    assert existed == [True]
+
+
 async def test_enabling_the_workspace_restores_learned_weights(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
