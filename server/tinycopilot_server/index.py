@@ -230,7 +230,7 @@ class Index:
 
     def admit(self, document: Unit) -> str | None:
         """Return the name under which to index a document. If it must not be indexed, drop it and return None."""
-        if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
+        if not (self._session.why_silent(document) or document.why_not_indexed):
             return document.index_name
         # It may be in the model from an earlier session.
         self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.index_name))

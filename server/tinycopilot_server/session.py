@@ -234,13 +234,8 @@ class Session:
             return bool(self.settings.popup)
         return not (self.has_ghost_text and self.settings.inline)
 
-    def wants(self, document: Unit) -> bool:
-        """Whether the settings let this document be completed and indexed."""
-        is_excluded = self.folders.excludes(document.name, document.opened_as)
-        return self.settings.has_language(document.language) and not is_excluded
-
     def why_silent(self, document: Unit) -> str:
-        """Why nothing is suggested in a document, for the user; "" if something is."""
+        """Why a document is neither completed nor indexed, for the user; "" if it may be."""
         if document.name in self.folders.forgotten:
             return "this file is ignored until a restart"
         if self.folders.excludes(document.name, document.opened_as):
