@@ -7,7 +7,6 @@ engine itself adds the current document.)
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -17,59 +16,24 @@ from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
+from tinycopilot.paths import index_path, saved_state_paths
 from tinycopilot_server.documents import Document
-from tinycopilot_server.indexer import Indexer, IndexFile
+from tinycopilot_server.indexer import Indexer
 from tinycopilot_server.notebooks import CellGroup, Notebook
+from tinycopilot_server.saved import IndexFile, LearnedWeights
 from tinycopilot_server.scanner import Scanner
 from tinycopilot_server.session import Session, Unit
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
-    from tinycopilot.completion.persistence import Weights
 
-SAVE_S = 60.0
-"""Minimum time between two writes of the learned weights; they are also written at the end."""
 CLOSE_S = 0.8
 """Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
 LONG_CHARS = 50_000
 """A longer document is sorted in another thread when it is opened, since sorting delays its first suggestion."""
 
 log = logging.getLogger(__name__)
-
-
-class LearnedWeights:
-    """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
-
-    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
-        """`folder`: the workspace; without one, nothing is saved."""
-        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
-        self._digest = tokenizer_digest
-        self.has_learned = False
-        """Whether the weights have changed since they were loaded."""
-        self.saved_s = -SAVE_S
-        self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
-
-    def restore(self, engine: "Engine") -> None:
-        """Load the saved weights into the engine."""
-        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
-
-        if self.path is not None:
-            engine.restore(load_weights(self.path, self._digest))
-
-    def save(self, weights: "Weights") -> None:
-        """Write the weights. Thread-safe."""
-        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
-
-        with self._lock:
-            if self.path is not None:
-                save_weights(self.path, weights, self._digest)
-
-    def stop(self) -> None:
-        """Save nothing from now on, so that the file can be deleted. Thread-safe."""
-        with self._lock:
-            self.path = None
 
 
 class Index:
@@ -286,7 +250,7 @@ class Index:
         self.learned.has_learned |= result.has_learned
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
-        if time.monotonic() - self.learned.saved_s >= SAVE_S:
+        if self.learned.is_due:
             self._save_weights(engine)
 
     def take_over(self, engine: "Engine") -> "Future[bool]":

@@ -1,7 +1,4 @@
-"""Indexer: update the n-gram model from the workspace's files, in a background thread that pauses during requests.
-
-The index is saved to disk, for the next session.
-"""
+"""Indexer: update the n-gram model from the workspace's files, in a background thread that pauses during requests."""
 
 import contextlib
 import logging
@@ -9,89 +6,20 @@ import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
 from tinycopilot_server.progress import Progress
+from tinycopilot_server.saved import IndexFile
 from tinycopilot_server.scanner import Found, Scanner, place_of
 
-if TYPE_CHECKING:
-    from tinycopilot.completion.segments import MergedSegment
-
 NICENESS = 10
-SAVE_S = 300.0
-"""Minimum time between two writes of the index: the file takes about six bytes per character of code."""
-OLD_S = 60 * 86_400.0
-"""A saved index of any workspace is deleted if it was not written for this long."""
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class IndexFile:
-    """The saved index of one workspace. Use it in the indexer's thread."""
-
-    def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
-        """`was_open`: whether a document of that name was ever open; then its indexed text may differ from the file."""
-        self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
-        self._saved: weakref.ref[MergedSegment] | None = None  # the content of the file; it may be large
-        self._saved_s = -SAVE_S
-        self._n_deleted = 0
-
-    def load(self, call: CallWithModel, scanner: Scanner) -> int:
-        """Load the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
-        from tinycopilot.completion import persistence  # noqa: PLC0415 (imports Numba, which is loaded by then)
-
-        saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
-        if saved is None:
-            return 0
-        if unwanted := {name for name in saved.stamps if not scanner.folders.wants(name)}:  # by the current settings
-            saved = saved.without(unwanted)
-        try:
-            call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
-        except ValueError:  # another segment was merged meanwhile
-            return 0
-        self._saved = weakref.ref(saved.merged)
-        scanner.known = dict(saved.stamps)
-        return len(saved.stamps)
-
-    def save(self, call: CallWithModel, scanner: Scanner) -> None:
-        """Write the merged segment if it is newer than the file and SAVE_S have passed; delete old files."""
-        from tinycopilot.completion import persistence  # noqa: PLC0415 (see load)
-
-        n_deleted = self._n_deleted
-        (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
-        is_saved = self._saved is not None and self._saved() is merged
-        if is_saved or time.monotonic() - self._saved_s < SAVE_S:
-            return
-        self._saved, self._saved_s = weakref.ref(merged), time.monotonic()
-        known, wants = scanner.known, scanner.folders.wants
-        names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
-        stamps = {name: known[name] for name in names}
-        persistence.save_index(self.path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
-        if self._n_deleted != n_deleted:  # deleted meanwhile
-            self.delete()
-        _delete_old(self.path.parent)
-
-    def delete(self) -> None:
-        """Delete the file now; it is written again after the next scan. Thread-safe."""
-        self._n_deleted += 1
-        self._saved, self._saved_s = None, -SAVE_S
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-
-
-def _delete_old(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if time.time() - path.stat().st_mtime > OLD_S:
-                path.unlink()
-                log.info("%s: deleted, because it has not been used for a long time", path)
 
 
 class Indexer:

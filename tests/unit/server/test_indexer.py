@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import pytest
 from tinycopilot_server import scanner
 from tinycopilot_server.folders import Folders, name_of
-from tinycopilot_server.indexer import OLD_S, SAVE_S, Indexer, IndexFile
+from tinycopilot_server.indexer import Indexer
+from tinycopilot_server.saved import OLD_S, SAVE_INDEX_S, IndexFile
 from tinycopilot_server.scanner import Scanner
 from tinycopilot_server.settings import Settings
 
@@ -352,7 +353,7 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
         harness.write(f"more {i}.py", "a = b\n" * 9)
     harness.scan()
     assert saved == [25]  # too soon
-    now = time.monotonic() + SAVE_S
+    now = time.monotonic() + SAVE_INDEX_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
     harness.scan()
     assert saved == [25, 65]
