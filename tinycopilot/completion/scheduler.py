@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,8 +31,8 @@ class Job:
     request: Request
     generation: int
     """The scheduler's generation at the request: after a later change the result may be outdated."""
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    result: "Future[Result]" = field(default_factory=Future)
+    cancelled: threading.Event
+    result: "Future[Result]"
     n_waiting: int = 0
     """Number of calls of `wait` that have not returned."""
 
@@ -126,16 +126,16 @@ class Scheduler:
         """
         with self._lock:  # so that the latest job is also the last one submitted
             self._cancel_latest()
-            job = Job(request, self.generation)
-            job.result = self.submit(partial(self._answer, job, then))
-            self._latest = job
-        return job
+            cancelled = threading.Event()
+            result = self.submit(partial(self._answer, request, cancelled.is_set, then))
+            self._latest = Job(request, self.generation, cancelled, result)
+            return self._latest
 
-    def _answer(self, job: Job, then: AfterAnswer) -> Result:
+    def _answer(self, request: Request, is_cancelled: Callable[[], bool], then: AfterAnswer) -> Result:
         engine, since_s = self.engine, time.perf_counter()
         assert engine is not None
         with self.answering():
-            result = engine.complete(job.request, job.cancelled.is_set)
+            result = engine.complete(request, is_cancelled)
             then(engine, result, 1000 * (time.perf_counter() - since_s))
         return result
 
