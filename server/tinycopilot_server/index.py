@@ -41,8 +41,8 @@ class Index:
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
-        scanner, is_open = Scanner(session.folders), session.documents.is_open
-        self.indexer = Indexer(scheduler.change_ngrams, scanner, is_open, scheduler.pause)
+        scanner = Scanner(session.folders, session.documents.is_open)
+        self.indexer = Indexer(scheduler.change_ngrams, scanner, scheduler.pause)
         self.learned = LearnedWeights()
         """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars

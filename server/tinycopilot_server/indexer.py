@@ -29,13 +29,9 @@ class Indexer:
         self,
         call: CallWithModel,
         scanner: Scanner,
-        is_open: Callable[[str], bool],
         pause: Callable[[], None],
     ) -> None:
-        """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file.
-
-        `pause` waits while a request is being answered; it may raise CancelledError.
-        """
+        """`pause` waits while a request is being answered; it may raise CancelledError."""
         self.scanner = scanner
         self.new_bar: Callable[[], Progress | None] = lambda: None
         """Creates the progress bar of a full scan; returns None for no bar."""
@@ -44,7 +40,7 @@ class Indexer:
         self.left_out: tuple[str, ...] = ()
         """Files that the last full scan left out: one line for each reason."""
         self._has_scanned = False
-        self._call, self._is_open, self._wait = call, is_open, pause
+        self._call, self._wait = call, pause
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
         self._lock = threading.Lock()
         self._waiting = set[str]()  # URIs to scan
@@ -131,7 +127,7 @@ class Indexer:
         def is_enough() -> bool:
             return indexing.n_chars + found.n_unchanged_bytes > indexing.max_chars
 
-        for change in self.scanner.changes(within, found, self._is_open, is_enough, self._pause):
+        for change in self.scanner.changes(within, found, is_enough, self._pause):
             if change.text is None:
                 indexing.drop(change.name)
             else:

@@ -39,7 +39,7 @@ class Harness:
         self.folders.set_roots([folder.as_uri()])
         self.idle = threading.Event()
         self.idle.set()
-        self.indexer = Indexer(self.call, Scanner(self.folders), self.open.__contains__, self.pause)
+        self.indexer = Indexer(self.call, Scanner(self.folders, self.open.__contains__), self.pause)
         self.ever_open = set[str]()
 
     def save_to(self, path: Path) -> None:
