@@ -173,7 +173,7 @@ class Completer:
         if (job := self._shared(request)) is None:
             job = self._latest = self._scheduler.complete(request, self._index.after_answer)
         result = await job.wait()
-        if result.silence is not Silence.CANCELLED:
+        if result.silence is not Silence.CANCELLED and job is self._latest:  # not forgotten
             self._answered = job
         return result.suggestion
 

@@ -238,6 +238,20 @@ async def test_settings_apply_from_the_next_request(server_and_engine: tuple[Req
     assert endless.n_calls == 2  # the first result had other settings
 
 
+async def test_request_answered_after_its_text_is_forgotten_is_not_explained(
+    server_and_engine: tuple[Requests, Endless],
+) -> None:
+    requests, _ = server_and_engine
+    completer, busy = requests.server.completer, threading.Event()
+    requests.scheduler.submit(busy.wait)
+    asked = asyncio.ensure_future(requests.suggest("a.py", "quick", "x"))
+    await asyncio.sleep(0)
+    completer.forget()
+    busy.set()
+    assert await asked
+    assert completer.last_answered() is None
+
+
 async def test_max_workspace_chars_0_indexes_nothing(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
     requests.index.configure(Settings(max_workspace_chars=0))
