@@ -96,8 +96,8 @@ class Index:
         """Save index and weights for the changed workspace folders from now on."""
         self._note_all_opened()
         self._store_nothing_without_index()
-        if (engine := self._scheduler.engine) is not None:
-            self.indexer.submit(lambda: self._use_file(engine))
+        if self._scheduler.is_ready:
+            self.indexer.submit(self._use_file)
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
@@ -123,8 +123,10 @@ class Index:
             self.learned.saved_s = time.monotonic()
             self.indexer.submit(partial(self.learned.save, engine.mixture.as_rows()))
 
-    def _use_file(self, engine: "Engine") -> None:
+    def _use_file(self) -> None:
         """Save the index of the current folders and tokenizer from now on. Runs in the indexer's thread."""
+        engine = self._scheduler.engine
+        assert engine is not None
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
@@ -266,7 +268,7 @@ class Index:
         is_continued = self._scheduler.submit(partial(self._replace, engine)).result()
         if not is_continued:
             self.indexer.forget()
-            self._use_file(engine)
+            self._use_file()
         return is_continued
 
     def _replace(self, engine: "Engine") -> bool:

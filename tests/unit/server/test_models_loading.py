@@ -118,6 +118,22 @@ async def test_weights_are_those_of_a_folder_opened_while_loading(loading: Loadi
         assert loading.index.learned.path == LearnedWeights(here, engine.tokenizer.digest).path != before
 
 
+async def test_folder_opened_while_another_model_waits_for_the_indexer(
+    loading: Loading, settings: Settings, tmp_path: Path
+) -> None:
+    other, busy = Engine.load(save(tmp_path / "other", 2, ALPHABET + "xyz"), settings.completer), threading.Event()
+    loading.index.indexer.submit(busy.wait)
+    taking = loading.index.take_over(other)
+    loading.open_folder(tmp_path)
+    loading.index.change_folders()
+    busy.set()
+    assert not await asyncio.wrap_future(taking)
+    await asyncio.wrap_future(loading.index.indexer.submit(lambda: None))
+    file = loading.index.indexer.file
+    assert file
+    assert file.path == index_path(loading.server.session.folders.roots, other.tokenizer.digest)
+
+
 async def test_other_alphabet_starts_an_empty_ngram_model(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
