@@ -56,7 +56,6 @@ class Index:
     def configure(self, settings: Settings) -> None:
         """Apply the settings to the engine."""
         max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
-        self._store_nothing_without_index()
 
         def apply(engine: "Engine") -> None:
             engine.configure(settings.completer)
@@ -68,12 +67,12 @@ class Index:
                 self.indexer.submit(self._read_again)
 
         self._scheduler.change(apply)
+        self._store_nothing_without_index()
 
     def _store_nothing_without_index(self) -> None:
         """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
         if not self.max_chars:
-            self.delete_file()
-            self._scheduler.change(self._delete_weights)
+            self._scheduler.change(self._delete_saved)
             try:
                 self._delete_saved_state()
             except OSError as error:  # settings and folders apply nevertheless
@@ -101,8 +100,9 @@ class Index:
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
-    def _delete_weights(self, engine: "Engine") -> None:
-        """Delete the saved weights, also those being written. Runs in the engine's thread."""
+    def _delete_saved(self, engine: "Engine") -> None:
+        """Delete saved index and weights, also those being written. Runs in the engine's thread."""
+        self.delete_file()  # now: the indexer may have begun to write it with the old limit
         self.learned.stop()
         self._delete_saved_state()
         self._learn_here(engine)

@@ -56,13 +56,17 @@ class IndexFile:
         return len(saved.stamps)
 
     def save(self, call: CallWithModel, scanner: Scanner) -> None:
-        """Write the merged segment if it is newer than the file and SAVE_INDEX_S have passed; delete old files."""
+        """Write the merged segment if it is newer than the file and SAVE_INDEX_S have passed; delete old files.
+
+        With a limit of 0, nothing is stored.
+        """
         from tinycopilot.completion import persistence  # noqa: PLC0415 (see load)
 
         n_deleted = self._n_deleted
-        (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
+        found = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet, ngrams.max_chars))
+        (merged, last_used_s), alphabet, max_chars = found
         is_saved = self._saved is not None and self._saved() is merged
-        if is_saved or time.monotonic() - self._saved_s < SAVE_INDEX_S:
+        if not max_chars or is_saved or time.monotonic() - self._saved_s < SAVE_INDEX_S:
             return
         self._saved, self._saved_s = weakref.ref(merged), time.monotonic()
         known, wants = scanner.known, scanner.folders.wants

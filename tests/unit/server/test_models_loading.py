@@ -293,3 +293,18 @@ async def test_missing_compile_cache_is_logged(
     await loading.load(settings)
     loading.close()
     assert "each start takes some seconds" in caplog.text
+
+
+async def test_max_workspace_chars_0_stores_no_index_of_a_folder_opened_later(
+    settings: Settings, tmp_path: Path
+) -> None:
+    loading, settings = Loading(), dataclasses.replace(settings, max_workspace_chars=0)
+    await loading.load(settings)
+    loading.index.configure(settings)
+    loading.open_folder(tmp_path)
+    loading.index.change_folders()
+    for _ in range(2):  # the second one after the scan that changing folders submits
+        await asyncio.wrap_future(loading.index.indexer.submit(lambda: None))
+    loading.close()
+    assert loading.index.indexer.file
+    assert not loading.index.indexer.file.path.exists()
