@@ -94,19 +94,8 @@ class GhostText:
         self._is_dismissed = self._current is not None
         self._pending = None
 
-    def accept(self) -> str:
-        """Return the whole suggestion, to be inserted."""
-        return self._accept(ALL)
-
-    def accept_word(self) -> str:
-        """Return its next word."""
-        return self._accept(WORD)
-
-    def accept_line(self) -> str:
-        """Return its next line."""
-        return self._accept(LINE)
-
-    def _accept(self, part: re.Pattern[str]) -> str:
+    def accept(self, part: re.Pattern[str] = ALL) -> str:
+        """Return the whole suggestion, or its next WORD or LINE, to be inserted."""
         found = part.match(self.text)
         text = found[0] if found else ""
         if text:

@@ -4,7 +4,7 @@ import pytest
 
 from tinycopilot.completion.request import Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.ghost_text import LINE, WORD, GhostText
 
 
 def showing(text: str, before: str = "x = ", after: str = ")") -> GhostText:
@@ -119,7 +119,7 @@ def test_full_accept_is_inserted_and_counted() -> None:
 
 def test_accept_word_by_word() -> None:
     ghost, before, words = showing(" in self.items():\n    pass", "for x", ""), "for x", []
-    while word := ghost.accept_word():
+    while word := ghost.accept(WORD):
         words.append(word)
         before += word
         ghost.text_changed(before, "")
@@ -133,7 +133,7 @@ def test_accept_line_by_line() -> None:
         "\n    return": ["\n    return"],
     }.items():
         ghost, before, taken = showing(text), "x = ", []
-        while line := ghost.accept_line():
+        while line := ghost.accept(LINE):
             taken.append(line)
             before += line
             ghost.text_changed(before, ")")
@@ -149,7 +149,7 @@ def test_automatic_indentation_saves_nothing() -> None:
 def test_accept_without_a_suggestion_does_nothing() -> None:
     ghost = GhostText()
     ghost.text_changed("x", "")
-    assert (ghost.accept(), ghost.accept_word(), ghost.accept_line()) == ("", "", "")
+    assert (ghost.accept(), ghost.accept(WORD), ghost.accept(LINE)) == ("", "", "")
     assert ghost.n_accepted == 0
 
 
