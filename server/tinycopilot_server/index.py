@@ -236,7 +236,8 @@ class Index:
                 offer = await asyncio.to_thread(engine.prepare, name, text)
                 self._scheduler.change(lambda _: offer())
             finally:
-                self._preparing.pop(name, None)
+                if self._preparing.get(name) is asyncio.current_task():  # not opened again meanwhile
+                    del self._preparing[name]
 
         self._preparing[name] = asyncio.ensure_future(prepare())
 

@@ -209,6 +209,30 @@ async def test_request_in_a_long_document_waits_for_its_sorting(server_and_engin
     assert endless.calls == [("offer", "long.py")]
 
 
+async def test_request_in_a_long_document_that_was_opened_again_waits_for_the_newer_text(
+    server_and_engine: tuple[Requests, Endless], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, endless = server_and_engine
+    older, newer = threading.Event(), threading.Event()
+
+    def prepare(document: str, text: str) -> Callable[[], None]:
+        assert (older if text.startswith("x") else newer).wait(60)
+        return lambda: endless.calls.append(("offer", document))
+
+    monkeypatch.setattr(endless, "prepare", prepare)
+    for text in ("x\n", "y\n"):
+        requests.open("long.py", text * LONG_CHARS)
+    older.set()
+    while not endless.calls:
+        await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(requests.suggest("long.py", "quick", ""))
+    assert await requests.suggest("short.py", "quick", "y")
+    assert not waiting.done()
+    newer.set()
+    await waiting
+    assert endless.calls == [("offer", "long.py")] * 2
+
+
 async def test_nothing_is_computed_after_close(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
     for _ in range(2):
