@@ -114,10 +114,11 @@ class Indexer:
             left_out = (*left_out, f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
         if is_full:
             self.left_out = left_out
-        seconds, loaded = time.perf_counter() - since_s, f"{n_loaded:,} files from the saved index"
-        indexed = f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"
-        level = logging.INFO if is_full else logging.DEBUG
-        log.log(level, "; ".join((indexed, *[loaded] * (n_loaded > 0), *left_out)))
+        seconds = time.perf_counter() - since_s
+        facts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
+        if n_loaded:
+            facts.append(f"{n_loaded:,} files from the saved index")
+        log.log(logging.INFO if is_full else logging.DEBUG, "; ".join((*facts, *left_out)))
         self._pause()
         if file is not None:
             file.save(self._call, self.scanner)

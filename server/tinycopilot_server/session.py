@@ -70,8 +70,8 @@ class OpenDocuments(dict[str, Document]):
 
     def is_open(self, name: str) -> bool:
         """Whether a document of this name is open."""
-        names = [document.name for document in list(self.values())]
-        return name in names + [notebook.name for notebook in list(self.notebooks.values())]
+        opened: list[Document | Notebook] = [*self.values(), *self.notebooks.values()]
+        return any(one.name == name for one in opened)
 
     def was_open(self, name: str) -> bool:
         """Whether a document of this name is or was open."""
