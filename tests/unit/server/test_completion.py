@@ -26,6 +26,7 @@ class Endless:
         self.calls = list[tuple[str, str]]()
         self.held = set[str]()
         self.is_prepared = threading.Event()
+        self.tokenizer = SimpleNamespace(digest="")
         self.ngrams = SimpleNamespace(
             needs_compaction=False,
             max_chars=Settings().max_workspace_chars,
