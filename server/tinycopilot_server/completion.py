@@ -115,9 +115,10 @@ class Completer:
         """The suggestion at the cursor. None without one, if settings prevent it, or if the text changes meanwhile."""
         since_s, session = time.perf_counter(), self._session
         document, unit = session.documents.get(uri), session.documents.unit_of(uri)
-        if document is None or unit is None or session.is_silent or not session.wants(document):
+        if document is None or unit is None or session.is_silent:
             return None
-        if (name := self._index.admit(unit)) is None and unit.is_secret:
+        name = self._index.admit(unit)
+        if session.why_silent(unit):
             return None
         split, above = self._split(uri, document, is_indexed=name is not None)
         before, after = split(cursor)
@@ -172,7 +173,7 @@ class Completer:
         if (job := self._shared(request)) is None:
             job = self._latest = self._scheduler.complete(request, self._index.after_answer)
         result = await job.wait()
-        if result.silence is not Silence.CANCELLED:
+        if result.silence is not Silence.CANCELLED and job is self._latest:  # not forgotten
             self._answered = job
         return result.suggestion
 

@@ -12,9 +12,9 @@ from pygls.exceptions import JsonRpcException
 
 from tinycopilot_server import commands
 from tinycopilot_server.documents import Document, to_offset, to_units
+from tinycopilot_server.folders import document_name, opened_as
 from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
-from tinycopilot_server.session import document_name, opened_as
 from tinycopilot_server.settings import SECTION, pushed_settings
 
 MAX_WORD_CHARS = 200

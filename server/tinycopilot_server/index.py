@@ -7,7 +7,6 @@ engine itself adds the current document.)
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -17,20 +16,18 @@ from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
+from tinycopilot.paths import index_path, saved_state_paths
 from tinycopilot_server.documents import Document
-from tinycopilot_server.indexer import Indexer, IndexFile
+from tinycopilot_server.indexer import Indexer
 from tinycopilot_server.notebooks import CellGroup, Notebook
+from tinycopilot_server.saved import IndexFile, LearnedWeights
 from tinycopilot_server.scanner import Scanner
 from tinycopilot_server.session import Session, Unit
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
-    from tinycopilot.completion.persistence import Weights
 
-SAVE_S = 60.0
-"""Minimum time between two writes of the learned weights; they are also written at the end."""
 CLOSE_S = 0.8
 """Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
 LONG_CHARS = 50_000
@@ -39,45 +36,13 @@ LONG_CHARS = 50_000
 log = logging.getLogger(__name__)
 
 
-class LearnedWeights:
-    """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
-
-    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
-        """`folder`: the workspace; without one, nothing is saved."""
-        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
-        self._digest = tokenizer_digest
-        self.is_saved = True
-        self.saved_s = -SAVE_S
-        self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
-
-    def restore(self, engine: "Engine") -> None:
-        """Load the saved weights into the engine."""
-        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
-
-        if self.path is not None:
-            engine.restore(load_weights(self.path, self._digest))
-
-    def save(self, weights: "Weights") -> None:
-        """Write the weights. Thread-safe."""
-        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
-
-        with self._lock:
-            if self.path is not None:
-                save_weights(self.path, weights, self._digest)
-
-    def stop(self) -> None:
-        """Save nothing from now on, so that the file can be deleted. Thread-safe."""
-        with self._lock:
-            self.path = None
-
-
 class Index:
     """The index of the workspace. Use it on the event loop, unless a method says otherwise."""
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
-        scanner, is_open = Scanner(session.folders), session.documents.is_open
-        self.indexer = Indexer(scheduler.change_ngrams, scanner, is_open, scheduler.pause)
+        scanner = Scanner(session.folders, session.documents.is_open)
+        self.indexer = Indexer(scheduler.change_ngrams, scanner, scheduler.pause)
         self.learned = LearnedWeights()
         """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
@@ -91,7 +56,6 @@ class Index:
     def configure(self, settings: Settings) -> None:
         """Apply the settings to the engine."""
         max_chars = self.max_chars = 0 if self.is_forgotten else settings.max_workspace_chars
-        self._store_nothing_without_index()
 
         def apply(engine: "Engine") -> None:
             engine.configure(settings.completer)
@@ -103,12 +67,12 @@ class Index:
                 self.indexer.submit(self._read_again)
 
         self._scheduler.change(apply)
+        self._store_nothing_without_index()
 
     def _store_nothing_without_index(self) -> None:
         """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
         if not self.max_chars:
-            self.delete_file()
-            self._scheduler.change(self._delete_weights)
+            self._scheduler.change(self._delete_saved)
             try:
                 self._delete_saved_state()
             except OSError as error:  # settings and folders apply nevertheless
@@ -131,13 +95,14 @@ class Index:
         """Save index and weights for the changed workspace folders from now on."""
         self._note_all_opened()
         self._store_nothing_without_index()
-        if (engine := self._scheduler.engine) is not None:
-            self.indexer.submit(lambda: self._use_file(engine))
+        if self._scheduler.is_ready:
+            self.indexer.submit(self._use_file)
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
-    def _delete_weights(self, engine: "Engine") -> None:
-        """Delete the saved weights, also those being written. Runs in the engine's thread."""
+    def _delete_saved(self, engine: "Engine") -> None:
+        """Delete saved index and weights, also those being written. Runs in the engine's thread."""
+        self.delete_file()  # now: the indexer may have begun to write it with the old limit
         self.learned.stop()
         self._delete_saved_state()
         self._learn_here(engine)
@@ -154,12 +119,14 @@ class Index:
 
     def _save_weights(self, engine: "Engine") -> None:
         """Save the weights soon, if they have changed. Runs in the engine's thread."""
-        if not self.learned.is_saved:
-            self.learned.is_saved, self.learned.saved_s = True, time.monotonic()
+        if self.learned.has_learned:
+            self.learned.saved_s = time.monotonic()
             self.indexer.submit(partial(self.learned.save, engine.mixture.as_rows()))
 
-    def _use_file(self, engine: "Engine") -> None:
+    def _use_file(self) -> None:
         """Save the index of the current folders and tokenizer from now on. Runs in the indexer's thread."""
+        engine = self._scheduler.engine
+        assert engine is not None
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
@@ -229,7 +196,7 @@ class Index:
 
     def admit(self, document: Unit) -> str | None:
         """Return the name under which to index a document. If it must not be indexed, drop it and return None."""
-        if self._session.wants(document) and not document.is_secret and not document.why_not_indexed:
+        if not (self._session.why_silent(document) or document.why_not_indexed):
             return document.index_name
         # It may be in the model from an earlier session.
         self._scheduler.change_if(lambda engine: engine.ngrams.drop(document.index_name))
@@ -269,7 +236,8 @@ class Index:
                 offer = await asyncio.to_thread(engine.prepare, name, text)
                 self._scheduler.change(lambda _: offer())
             finally:
-                self._preparing.pop(name, None)
+                if self._preparing.get(name) is asyncio.current_task():  # not opened again meanwhile
+                    del self._preparing[name]
 
         self._preparing[name] = asyncio.ensure_future(prepare())
 
@@ -282,11 +250,10 @@ class Index:
 
     def after_answer(self, engine: "Engine", result: Result, _took_ms: float) -> None:
         """Save and compact if due. Runs in the engine's thread after each request."""
-        if result.has_learned:
-            self.learned.is_saved = False
+        self.learned.has_learned |= result.has_learned
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
-        if time.monotonic() - self.learned.saved_s >= SAVE_S:
+        if self.learned.is_due:
             self._save_weights(engine)
 
     def take_over(self, engine: "Engine") -> "Future[bool]":
@@ -302,7 +269,7 @@ class Index:
         is_continued = self._scheduler.submit(partial(self._replace, engine)).result()
         if not is_continued:
             self.indexer.forget()
-            self._use_file(engine)
+            self._use_file()
         return is_continued
 
     def _replace(self, engine: "Engine") -> bool:
@@ -368,7 +335,7 @@ class Index:
                 self._scheduler.ask(self._save).result(CLOSE_S)
 
     def _save(self, engine: "Engine") -> None:
-        if not self.learned.is_saved:
+        if self.learned.has_learned:  # even if they were saved: the indexer may have been closed before it did
             self.learned.save(engine.mixture.as_rows())
 
 

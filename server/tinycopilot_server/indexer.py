@@ -1,7 +1,4 @@
-"""Indexer: update the n-gram model from the workspace's files, in a background thread that pauses during requests.
-
-The index is saved to disk, for the next session.
-"""
+"""Indexer: update the n-gram model from the workspace's files, in a background thread that pauses during requests."""
 
 import contextlib
 import logging
@@ -9,89 +6,20 @@ import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
 from tinycopilot_server.progress import Progress
+from tinycopilot_server.saved import IndexFile
 from tinycopilot_server.scanner import Found, Scanner, place_of
 
-if TYPE_CHECKING:
-    from tinycopilot.completion.segments import MergedSegment
-
 NICENESS = 10
-SAVE_S = 300.0
-"""Minimum time between two writes of the index: the file takes about six bytes per character of code."""
-OLD_S = 60 * 86_400.0
-"""A saved index of any workspace is deleted if it was not written for this long."""
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class IndexFile:
-    """The saved index of one workspace. Use it in the indexer's thread."""
-
-    def __init__(self, path: Path, tokenizer_digest: str, was_open: Callable[[str], bool]) -> None:
-        """`was_open`: whether a document of that name was ever open; then its indexed text may differ from the file."""
-        self.path, self._digest, self._was_open = path, tokenizer_digest, was_open
-        self._saved: weakref.ref[MergedSegment] | None = None  # the content of the file; it may be large
-        self._saved_s = -SAVE_S
-        self._n_deleted = 0
-
-    def load(self, call: CallWithModel, scanner: Scanner) -> int:
-        """Load the saved index, and the stamps of its files; return the number of files, 0 if there is none."""
-        from tinycopilot.completion import persistence  # noqa: PLC0415 (imports Numba, which is loaded by then)
-
-        saved = persistence.load_index(self.path, call(lambda ngrams: ngrams.alphabet), self._digest)
-        if saved is None:
-            return 0
-        if unwanted := {name for name in saved.stamps if not scanner.folders.wants(name)}:  # by the current settings
-            saved = saved.without(unwanted)
-        try:
-            call(lambda ngrams: ngrams.adopt(saved.merged, saved.last_used_s))
-        except ValueError:  # another segment was merged meanwhile
-            return 0
-        self._saved = weakref.ref(saved.merged)
-        scanner.known = dict(saved.stamps)
-        return len(saved.stamps)
-
-    def save(self, call: CallWithModel, scanner: Scanner) -> None:
-        """Write the merged segment if it is newer than the file and SAVE_S have passed; delete old files."""
-        from tinycopilot.completion import persistence  # noqa: PLC0415 (see load)
-
-        n_deleted = self._n_deleted
-        (merged, last_used_s), alphabet = call(lambda ngrams: (ngrams.merged(), ngrams.alphabet))
-        is_saved = self._saved is not None and self._saved() is merged
-        if is_saved or time.monotonic() - self._saved_s < SAVE_S:
-            return
-        self._saved, self._saved_s = weakref.ref(merged), time.monotonic()
-        known, wants = scanner.known, scanner.folders.wants
-        names = [name for name in last_used_s if name in known and wants(name) and not self._was_open(name)]
-        stamps = {name: known[name] for name in names}
-        persistence.save_index(self.path, persistence.SavedIndex(merged, last_used_s, stamps), alphabet, self._digest)
-        if self._n_deleted != n_deleted:  # deleted meanwhile
-            self.delete()
-        _delete_old(self.path.parent)
-
-    def delete(self) -> None:
-        """Delete the file now; it is written again after the next scan. Thread-safe."""
-        self._n_deleted += 1
-        self._saved, self._saved_s = None, -SAVE_S
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-
-
-def _delete_old(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if time.time() - path.stat().st_mtime > OLD_S:
-                path.unlink()
-                log.info("%s: deleted, because it has not been used for a long time", path)
 
 
 class Indexer:
@@ -101,13 +29,9 @@ class Indexer:
         self,
         call: CallWithModel,
         scanner: Scanner,
-        is_open: Callable[[str], bool],
         pause: Callable[[], None],
     ) -> None:
-        """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file.
-
-        `pause` waits while a request is being answered; it may raise CancelledError.
-        """
+        """`pause` waits while a request is being answered; it may raise CancelledError."""
         self.scanner = scanner
         self.new_bar: Callable[[], Progress | None] = lambda: None
         """Creates the progress bar of a full scan; returns None for no bar."""
@@ -116,7 +40,7 @@ class Indexer:
         self.left_out: tuple[str, ...] = ()
         """Files that the last full scan left out: one line for each reason."""
         self._has_scanned = False
-        self._call, self._is_open, self._wait = call, is_open, pause
+        self._call, self._wait = call, pause
         self._thread = ThreadPoolExecutor(1, "indexer", initializer=_lower_priority)
         self._lock = threading.Lock()
         self._waiting = set[str]()  # URIs to scan
@@ -173,9 +97,10 @@ class Indexer:
 
     def _scan(self, places: set[str], *, is_full: bool) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
-        if not self._has_scanned and self.file is not None:
+        file = self.file  # the event loop may remove it
+        if not self._has_scanned and file is not None:
             self._has_scanned = True
-            n_loaded = self.file.load(self._call, self.scanner)
+            n_loaded = file.load(self._call, self.scanner)
         self.scanner.doubt(places)
         within, is_full = None if is_full else places, is_full and bool(self.scanner.folders.roots)
         bar = self.new_bar() if is_full else None
@@ -189,13 +114,14 @@ class Indexer:
             left_out = (*left_out, f"skipped: {found.n_skipped:,} files beyond maxWorkspaceChars")
         if is_full:
             self.left_out = left_out
-        seconds, loaded = time.perf_counter() - since_s, f"{n_loaded:,} files from the saved index"
-        indexed = f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"
-        level = logging.INFO if is_full else logging.DEBUG
-        log.log(level, "; ".join((indexed, *[loaded] * (n_loaded > 0), *left_out)))
+        seconds = time.perf_counter() - since_s
+        facts = [f"indexed {found.n_files:,} files, {found.n_chars:,} characters, in {seconds:.1f} s"]
+        if n_loaded:
+            facts.append(f"{n_loaded:,} files from the saved index")
+        log.log(logging.INFO if is_full else logging.DEBUG, "; ".join((*facts, *left_out)))
         self._pause()
-        if self.file is not None:
-            self.file.save(self._call, self.scanner)
+        if file is not None:
+            file.save(self._call, self.scanner)
 
     def _index_changes(self, within: set[str] | None, found: Found, bar: Progress | None) -> None:
         indexing, percentage = IncrementalIndexing(self._call, self._pause), None
@@ -203,7 +129,7 @@ class Indexer:
         def is_enough() -> bool:
             return indexing.n_chars + found.n_unchanged_bytes > indexing.max_chars
 
-        for change in self.scanner.changes(within, found, self._is_open, is_enough, self._pause):
+        for change in self.scanner.changes(within, found, is_enough, self._pause):
             if change.text is None:
                 indexing.drop(change.name)
             else:

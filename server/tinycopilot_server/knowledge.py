@@ -20,7 +20,7 @@ async def knowledge(server: TinyCopilotServer) -> dict[str, Any]:
     known = {
         "folders": list(session.folders.roots),
         "files": sum(name in indexer.scanner.known for name in names),
-        "open": sum(session.wants(unit) and not unit.is_secret for unit in session.documents.units()),
+        "open": sum(not session.why_silent(unit) for unit in session.documents.units()),
         "suffixes": list(session.folders.suffixes),
         "characters": n_chars,
         "maxCharacters": server.index.max_chars,

@@ -14,7 +14,7 @@ from tinycopilot.files.left_out import LeftOut, Reason
 from tinycopilot.files.reading import read_written
 from tinycopilot.files.walking import walk
 from tinycopilot.paths import comparable
-from tinycopilot_server.session import Folders, document_name
+from tinycopilot_server.folders import Folders, document_name
 
 MAX_FOLDERS = 100_000
 """Maximum number of visited folders: a larger tree is not a project but, for example, a home folder."""
@@ -73,8 +73,9 @@ class Found:
 class Scanner:
     """Finds files that have changed since they were last read. Not thread-safe."""
 
-    def __init__(self, folders: Folders) -> None:
-        self.folders = folders
+    def __init__(self, folders: Folders, is_open: Callable[[str], bool]) -> None:
+        """`is_open`: whether a document of that name is open; then the editor's text is indexed instead of the file."""
+        self.folders, self._is_open = folders, is_open
         self.known: dict[str, tuple[int, int]] = {}
         """Name -> time of last change, in ns, and size in bytes of each file read. It is read again if they differ."""
 
@@ -91,28 +92,27 @@ class Scanner:
         self,
         within: Collection[str] | None,
         found: Found,
-        is_open: Callable[[str], bool],
         is_enough: Callable[[], bool],
         pause: Callable[[], None],
     ) -> Iterator[Change]:
         """Yield changes since the last scan: deleted files, then changed ones, most recently changed first.
 
-        `within`: scan these files and folders only, and read them even if they seem unchanged. Open documents
-        (`is_open`) are skipped. `is_enough`: whether the limit is reached. `pause` is called for each file and folder;
-        it may wait, or raise.
+        `within`: scan these files and folders only, and read them even if they seem unchanged. Open documents are
+        skipped. `is_enough`: whether the limit is reached. `pause` is called for each file and folder; it may wait, or
+        raise.
         """
         left_out = LeftOut()
         stamps = self._stamps(within, left_out, pause)
         for name in self._known_within(within) - stamps.keys():
             del self.known[name]
-            if not is_open(name):  # the client's text is indexed
+            if not self._is_open(name):
                 yield Change(name)
         found.n_total = len(stamps)
         for name in sorted(stamps, key=lambda name: stamps[name], reverse=True):
             found.n_visited += 1
             changed_ns, n_bytes, root = stamps[name]
             was_known = self.known.pop(name, None)
-            if is_open(name):
+            if self._is_open(name):
                 continue
             if name in self.folders.forgotten:  # forgotten since this scan began
                 yield Change(name)

@@ -119,11 +119,11 @@ class TinyCopilotServer(LanguageServer):
     def stop(self) -> None:
         """Stop computing and training, and save what was learned and counted. A second call does nothing."""
         self.scheduler.cancel()
-        self.statistics.check_kept()
-        self.statistics.save()
         self.index.close()
         self.scheduler.close()
         self.training.close()
+        self.statistics.check_kept()
+        self.statistics.save()  # last, since it may wait for a lock
 
     def _end(self, exit_code: int) -> None:
         """Save and exit at once: a thread is blocked reading from the client, and cannot be interrupted."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tinycopilot.completion.request import Request
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.ghost_text import ALL, LINE, WORD, GhostText
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)
 STEPS = st.one_of(
@@ -40,7 +40,7 @@ def test_shown_text_continues_the_requested_text(steps: list[tuple[str, ...]]) -
             ghost.dismiss()
             assert ghost.text == ""
         elif name.startswith("accept"):
-            taken = getattr(ghost, name)()
+            taken = ghost.accept({"accept": ALL, "accept_word": WORD, "accept_line": LINE}[name])
             assert bool(taken) == bool(ghost.text)
             n_chars += len(taken)
             before += taken

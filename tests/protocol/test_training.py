@@ -24,12 +24,13 @@ STRANGE = "ZQXJ"
 """Text that is not in the folder, so that only the network can predict it."""
 
 # The server, with PROGRAM in place of `python -m tinycopilot`, and PYTHON, a command prefix with its imports loaded.
+# Only a stand-in is killed after a second: tinycopilot itself may need longer for cleaning up on a busy machine.
 SERVER = """
 import sys
 from types import SimpleNamespace
-from tinycopilot_server import training
-training.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
-training.PROGRAM, training.PATIENCE_S = PROGRAM, 1.0
+from tinycopilot_server import child, training
+child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
+training.PROGRAM, child.PATIENCE_S = PROGRAM, PATIENCE_S
 from tinycopilot_server.__main__ import main
 main()
 """
@@ -124,14 +125,14 @@ async def begin(
     ) -> Trainee:
         server = SERVER.replace("PYTHON", repr(str(python)))
         if not imports:
-            more["program"] = ["-c", server.replace("= PROGRAM", "= 'tinycopilot'")]
+            more["program"] = ["-c", server.replace("= PROGRAM, PATIENCE_S", "= 'tinycopilot', 600.0")]
         if program:
             modules = tmp_path / "modules"
             modules.mkdir()
             (modules / "stand_in.py").write_text(program)
             paths = [str(modules), os.environ.get("PYTHONPATH", "")]
             monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-            more["program"] = ["-c", server.replace("= PROGRAM", "= 'stand_in'")]
+            more["program"] = ["-c", server.replace("= PROGRAM, PATIENCE_S", "= 'stand_in', 1.0")]
         everything = {"minConfidence": 0, "eagerness": 1, "maxChars": 12, "maxLines": 12} | (options or {})
         return Trainee(await start(**({"folders": [folder], "options": everything} | more)))
 

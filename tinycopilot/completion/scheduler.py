@@ -7,19 +7,22 @@ Used by the language server and the terminal UI.
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinycopilot.completion.request import Request, Result
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
     from tinycopilot.completion.ngram import NGramModel
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -31,8 +34,8 @@ class Job:
     request: Request
     generation: int
     """The scheduler's generation at the request: after a later change the result may be outdated."""
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    result: "Future[Result]" = field(default_factory=Future)
+    cancelled: threading.Event
+    result: "Future[Result]"
     n_waiting: int = 0
     """Number of calls of `wait` that have not returned."""
 
@@ -99,12 +102,12 @@ class Scheduler:
         """Let `function` change the engine; earlier results are outdated at once. Without an engine, do nothing."""
         if self.is_ready:
             self._advance()
-            self.ask(function)
+            self.ask(function).add_done_callback(_log_error)
 
     def change_if(self, function: "Callable[[Engine], bool]") -> None:
         """Let `function` change the engine and return whether it did: only then are earlier results outdated."""
         if self.is_ready:
-            self.ask(lambda engine: self._advance() if function(engine) else None)
+            self.ask(lambda engine: self._advance() if function(engine) else None).add_done_callback(_log_error)
 
     def change_and_wait(self, function: "Callable[[Engine], T]") -> T:
         """Let `function` change the engine, and return its result. Not for the engine's thread.
@@ -126,16 +129,16 @@ class Scheduler:
         """
         with self._lock:  # so that the latest job is also the last one submitted
             self._cancel_latest()
-            job = Job(request, self.generation)
-            job.result = self.submit(partial(self._answer, job, then))
-            self._latest = job
-        return job
+            cancelled = threading.Event()
+            result = self.submit(partial(self._answer, request, cancelled.is_set, then))
+            self._latest = Job(request, self.generation, cancelled, result)
+            return self._latest
 
-    def _answer(self, job: Job, then: AfterAnswer) -> Result:
+    def _answer(self, request: Request, is_cancelled: Callable[[], bool], then: AfterAnswer) -> Result:
         engine, since_s = self.engine, time.perf_counter()
         assert engine is not None
         with self.answering():
-            result = engine.complete(job.request, job.cancelled.is_set)
+            result = engine.complete(request, is_cancelled)
             then(engine, result, 1000 * (time.perf_counter() - since_s))
         return result
 
@@ -177,3 +180,9 @@ class Scheduler:
 
     def _note_thread(self) -> None:
         self._thread = threading.current_thread()
+
+
+def _log_error(work: "Future[Any]") -> None:
+    """Log the error of work whose result nobody waits for."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.error("a change of the engine failed", exc_info=error)

@@ -1,5 +1,6 @@
 """EngineWorker: the Engine in its own thread, for the terminal UI; a second thread indexes the workspace."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -21,13 +22,11 @@ CLOSE_LIMIT_S = 0.5
 
 @dataclass(frozen=True)
 class SuggestionResponse:
-    """A request, its suggestions, and the latency."""
+    """A request, its suggestions (several only if alternatives were requested), and the latency."""
 
     request: Request
-    suggestion: Suggestion | None
+    suggestions: tuple[Suggestion, ...]
     took_ms: float
-    alternatives: tuple[Suggestion, ...] = ()
-    """Alternatives, if requested."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +70,19 @@ class EngineWorker:
         self._scheduler.close()
         self._notify(Status(str(error) or type(error).__name__, has_failed=True))
 
-    def request_suggestion(self, request: Request | None) -> None:
-        """Replace the latest request; None cancels it.
+    def request_suggestion(self, request: Request) -> None:
+        """Replace the latest request. After an error, do nothing.
 
         The engine learns from requests that are one keystroke apart, so each keystroke should be a request.
         """
-        self._scheduler.cancel()
-        if request is None or self._scheduler.is_closed:
-            return
 
         def then(_engine: "Engine", result: Result, took_ms: float) -> None:
             if result.silence is not Silence.CANCELLED:
-                self._notify(SuggestionResponse(request, result.suggestion, took_ms, result.suggestions[1:]))
+                self._notify(SuggestionResponse(request, result.suggestions, took_ms))
 
-        job = self._scheduler.complete(replace(request, document=self._project.document), then)
-        job.result.add_done_callback(self._report)
+        with contextlib.suppress(RuntimeError):  # closed, perhaps by an error just now
+            job = self._scheduler.complete(replace(request, document=self._project.document), then)
+            job.result.add_done_callback(self._report)
 
     def close(self) -> bool:
         """End both threads; return False if one still runs after CLOSE_LIMIT_S, for example while a model is loaded."""

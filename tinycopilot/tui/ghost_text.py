@@ -1,7 +1,6 @@
 """GhostText: the suggestion at the cursor, partial accepts, and keystrokes saved. Independent of the terminal."""
 
 import re
-from collections.abc import Sequence
 
 from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.request import Request, Why
@@ -63,21 +62,16 @@ class GhostText:
             self._before, self._after = before, after
             self._forget()
 
-    def on_response(
-        self, request: Request, suggestion: Suggestion | None, alternatives: Sequence[Suggestion] = ()
-    ) -> bool:
+    def on_response(self, request: Request, *suggestions: Suggestion) -> bool:
         """Show the result of the request in progress; return False if `request` is outdated."""
         if request is not self._pending:
             return False
         self._pending = None
         if request.why is Why.INVOKED:
-            found = (suggestion, *alternatives)
-            self._alternatives = [
-                other for other in found if other and self._current and other.text != self._current.text
-            ]
+            self._alternatives = [other for other in suggestions if self._current and other.text != self._current.text]
             self._show_next()
         else:
-            self._current = suggestion
+            self._current = next(iter(suggestions), None)
         return True
 
     def next(self) -> Request | None:
@@ -100,19 +94,8 @@ class GhostText:
         self._is_dismissed = self._current is not None
         self._pending = None
 
-    def accept(self) -> str:
-        """Return the whole suggestion, to be inserted."""
-        return self._accept(ALL)
-
-    def accept_word(self) -> str:
-        """Return its next word."""
-        return self._accept(WORD)
-
-    def accept_line(self) -> str:
-        """Return its next line."""
-        return self._accept(LINE)
-
-    def _accept(self, part: re.Pattern[str]) -> str:
+    def accept(self, part: re.Pattern[str] = ALL) -> str:
+        """Return the whole suggestion, or its next WORD or LINE, to be inserted."""
         found = part.match(self.text)
         text = found[0] if found else ""
         if text:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 
 from prompt_toolkit.application import Application
@@ -23,7 +24,7 @@ from prompt_toolkit.layout import (
 
 from tinycopilot import UserError
 from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse
-from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.ghost_text import ALL, LINE, WORD, GhostText
 from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
 from tinycopilot.tui.screen import STYLE, GhostControl
 from tinycopilot.tui.text_file import TextFile
@@ -89,7 +90,7 @@ class Terminal:
 
     def _on_message(self, news: SuggestionResponse | Status) -> None:
         if isinstance(news, SuggestionResponse):
-            if self.ghost.on_response(news.request, news.suggestion, news.alternatives):
+            if self.ghost.on_response(news.request, *news.suggestions):
                 self._answer_ms = news.took_ms
         else:
             self._status = news
@@ -143,14 +144,14 @@ class Terminal:
         keys = KeyBindings()
         shown = Condition(lambda: bool(self.ghost.text))
 
-        def inserting(take: Callable[[], str]) -> Callable[[KeyPressEvent], None]:
-            return lambda _event: self.buffer.insert_text(take())
+        def accepting(part: re.Pattern[str]) -> Callable[[KeyPressEvent], None]:
+            return lambda _event: self.buffer.insert_text(self.ghost.accept(part))
 
         keys.add("tab")(lambda _event: self.buffer.insert_text(tab(self._line, self._unit)))
-        keys.add("tab", filter=shown)(inserting(self.ghost.accept))
+        keys.add("tab", filter=shown)(accepting(ALL))
         for words in (("c-right",), ("escape", "f"), ("escape", "right")):
-            keys.add(*words, filter=shown)(inserting(self.ghost.accept_word))
-        keys.add("escape", "down", filter=shown)(inserting(self.ghost.accept_line))
+            keys.add(*words, filter=shown)(accepting(WORD))
+        keys.add("escape", "down", filter=shown)(accepting(LINE))
         keys.add("escape", "n", filter=shown)(lambda _event: self._show_another())
         keys.add("escape", filter=shown)(lambda _event: self.ghost.dismiss())
         keys.add("enter", filter=~has_selection)(lambda _event: self._replace(*line_break(self._line, self._unit)))

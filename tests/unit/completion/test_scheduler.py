@@ -52,6 +52,14 @@ def test_change_is_counted_at_once_or_when_done(scheduler: Scheduler) -> None:
     assert scheduler.generation == first + 3
 
 
+def test_failed_changes_are_logged(scheduler: Scheduler, caplog: pytest.LogCaptureFixture) -> None:
+    use(scheduler, "one")
+    for change in (scheduler.change, scheduler.change_if):
+        change(lambda engine: engine.drop("a.py"))  # type: ignore[attr-defined]
+    scheduler.submit(lambda: None).result()
+    assert caplog.text.count("AttributeError: 'str' object has no attribute 'drop'") == 2
+
+
 def test_concurrent_changes_are_all_counted(scheduler: Scheduler) -> None:
     """The event loop, the indexer and the engine's thread all count changes."""
     use(scheduler, "one")

@@ -26,6 +26,7 @@ class Endless:
         self.calls = list[tuple[str, str]]()
         self.held = set[str]()
         self.is_prepared = threading.Event()
+        self.tokenizer = SimpleNamespace(digest="")
         self.ngrams = SimpleNamespace(
             needs_compaction=False,
             max_chars=Settings().max_workspace_chars,
@@ -209,6 +210,30 @@ async def test_request_in_a_long_document_waits_for_its_sorting(server_and_engin
     assert endless.calls == [("offer", "long.py")]
 
 
+async def test_request_in_a_long_document_that_was_opened_again_waits_for_the_newer_text(
+    server_and_engine: tuple[Requests, Endless], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, endless = server_and_engine
+    older, newer = threading.Event(), threading.Event()
+
+    def prepare(document: str, text: str) -> Callable[[], None]:
+        assert (older if text.startswith("x") else newer).wait(60)
+        return lambda: endless.calls.append(("offer", document))
+
+    monkeypatch.setattr(endless, "prepare", prepare)
+    for text in ("x\n", "y\n"):
+        requests.open("long.py", text * LONG_CHARS)
+    older.set()
+    while not endless.calls:
+        await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(requests.suggest("long.py", "quick", ""))
+    assert await requests.suggest("short.py", "quick", "y")
+    assert not waiting.done()
+    newer.set()
+    await waiting
+    assert endless.calls == [("offer", "long.py")] * 2
+
+
 async def test_nothing_is_computed_after_close(server_and_engine: tuple[Requests, Endless]) -> None:
     requests, endless = server_and_engine
     for _ in range(2):
@@ -236,6 +261,20 @@ async def test_settings_apply_from_the_next_request(server_and_engine: tuple[Req
     await requests.suggest("a.py", "quick", "x")
     assert endless.calls == [("configure", "7"), ("limit", "12000000")]
     assert endless.n_calls == 2  # the first result had other settings
+
+
+async def test_request_answered_after_its_text_is_forgotten_is_not_explained(
+    server_and_engine: tuple[Requests, Endless],
+) -> None:
+    requests, _ = server_and_engine
+    completer, busy = requests.server.completer, threading.Event()
+    requests.scheduler.submit(busy.wait)
+    asked = asyncio.ensure_future(requests.suggest("a.py", "quick", "x"))
+    await asyncio.sleep(0)
+    completer.forget()
+    busy.set()
+    assert await asked
+    assert completer.last_answered() is None
 
 
 async def test_max_workspace_chars_0_indexes_nothing(server_and_engine: tuple[Requests, Endless]) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.indexer import OLD_S, SAVE_S, Indexer, IndexFile
+from tinycopilot_server.folders import Folders, name_of
+from tinycopilot_server.indexer import Indexer
+from tinycopilot_server.saved import OLD_S, SAVE_INDEX_S, IndexFile
 from tinycopilot_server.scanner import Scanner
-from tinycopilot_server.session import Folders, name_of
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion import indexing, persistence
@@ -38,7 +39,7 @@ class Harness:
         self.folders.set_roots([folder.as_uri()])
         self.idle = threading.Event()
         self.idle.set()
-        self.indexer = Indexer(self.call, Scanner(self.folders), self.open.__contains__, self.pause)
+        self.indexer = Indexer(self.call, Scanner(self.folders, self.open.__contains__), self.pause)
         self.ever_open = set[str]()
 
     def save_to(self, path: Path) -> None:
@@ -352,7 +353,7 @@ def test_index_is_saved_rarely_and_only_after_a_merge(
         harness.write(f"more {i}.py", "a = b\n" * 9)
     harness.scan()
     assert saved == [25]  # too soon
-    now = time.monotonic() + SAVE_S
+    now = time.monotonic() + SAVE_INDEX_S
     monkeypatch.setattr(time, "monotonic", lambda: now)
     harness.scan()
     assert saved == [25, 65]

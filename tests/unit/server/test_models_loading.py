@@ -5,17 +5,18 @@ import dataclasses
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from engine_requests import suggest
 from networks import EVERYTHING, randomize, sure
-from tinycopilot_server.index import LearnedWeights
+from tinycopilot_server.saved import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
 from tinycopilot import UserError
-from tinycopilot.completion.engine import Engine, Request
+from tinycopilot.completion.engine import Engine, Request, Result
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, index_path, mixture_weights_path
@@ -117,6 +118,22 @@ async def test_weights_are_those_of_a_folder_opened_while_loading(loading: Loadi
         assert loading.index.learned.path == LearnedWeights(here, engine.tokenizer.digest).path != before
 
 
+async def test_folder_opened_while_another_model_waits_for_the_indexer(
+    loading: Loading, settings: Settings, tmp_path: Path
+) -> None:
+    other, busy = Engine.load(save(tmp_path / "other", 2, ALPHABET + "xyz"), settings.completer), threading.Event()
+    loading.index.indexer.submit(busy.wait)
+    taking = loading.index.take_over(other)
+    loading.open_folder(tmp_path)
+    loading.index.change_folders()
+    busy.set()
+    assert not await asyncio.wrap_future(taking)
+    await asyncio.wrap_future(loading.index.indexer.submit(lambda: None))
+    file = loading.index.indexer.file
+    assert file
+    assert file.path == index_path(loading.server.session.folders.roots, other.tokenizer.digest)
+
+
 async def test_other_alphabet_starts_an_empty_ngram_model(
     loading: Loading, settings: Settings, paths: ModelPaths, tmp_path: Path
 ) -> None:
@@ -214,6 +231,34 @@ async def test_forgotten_weights_that_cannot_be_deleted_are_not_saved_again(
     loading.close()
 
 
+async def test_weights_that_wait_for_the_indexer_are_saved_at_the_end(settings: Settings, tmp_path: Path) -> None:
+    loading, busy = Loading(), threading.Event()
+    loading.open_folder(tmp_path)
+    await loading.load(settings)
+    path = loading.index.learned.path
+    assert path
+    loading.index.indexer.submit(busy.wait)
+    learns = partial(loading.index.after_answer, result=Result(has_learned=True), _took_ms=1.0)
+    loading.scheduler.ask(learns).result()
+    loading.close()
+    busy.set()
+    assert path.exists()
+
+
+async def test_weights_are_saved_before_statistics_wait_for_a_lock(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, existed = Loading(), list[bool]()
+    loading.open_folder(tmp_path)
+    await loading.load(settings)
+    path = loading.index.learned.path
+    assert path
+    loading.index.learned.has_learned = True
+    monkeypatch.setattr(loading.server.statistics, "save", lambda: existed.append(path.exists()))
+    loading.close()
+    assert existed == [True]
+
+
 async def test_enabling_the_workspace_restores_learned_weights(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,3 +293,18 @@ async def test_missing_compile_cache_is_logged(
     await loading.load(settings)
     loading.close()
     assert "each start takes some seconds" in caplog.text
+
+
+async def test_max_workspace_chars_0_stores_no_index_of_a_folder_opened_later(
+    settings: Settings, tmp_path: Path
+) -> None:
+    loading, settings = Loading(), dataclasses.replace(settings, max_workspace_chars=0)
+    await loading.load(settings)
+    loading.index.configure(settings)
+    loading.open_folder(tmp_path)
+    loading.index.change_folders()
+    for _ in range(2):  # the second one after the scan that changing folders submits
+        await asyncio.wrap_future(loading.index.indexer.submit(lambda: None))
+    loading.close()
+    assert loading.index.indexer.file
+    assert not loading.index.indexer.file.path.exists()

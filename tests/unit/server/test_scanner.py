@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tinycopilot_server import scanner
+from tinycopilot_server.folders import Folders, document_name, name_of, opened_as
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
-from tinycopilot_server.session import Folders, document_name, name_of, opened_as
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.files.left_out import LeftOut
@@ -29,7 +29,7 @@ class Scan:
         self.root = root
         self.folders = Folders()
         self.folders.set_roots([root.as_uri()])
-        self.scanner = Scanner(self.folders)
+        self.scanner = Scanner(self.folders, lambda name: name in map(self.name, self.open))
         self.open: set[str] = set()
         self.found = Found()
 
@@ -44,8 +44,7 @@ class Scan:
     ) -> list[Change]:
         self.found = Found()
         names = None if within is None else {self.name(path) for path in within}
-        is_open = {self.name(path) for path in self.open}.__contains__
-        return list(self.scanner.changes(names, self.found, is_open, is_enough, pause))
+        return list(self.scanner.changes(names, self.found, is_enough, pause))
 
     def __call__(self, within: Collection[str] | None = None) -> dict[str, str | None]:
         changes = self.all_changes(within)
@@ -70,7 +69,7 @@ def test_unreadable_folder_is_reported(scan: Scan) -> None:
 
 def test_file_forgotten_during_a_scan_is_not_read(scan: Scan) -> None:
     names = list[str]()
-    for change in scan.scanner.changes(None, scan.found, lambda _: False, lambda: False, nothing):
+    for change in scan.scanner.changes(None, scan.found, lambda: False, nothing):
         scan.folders.forgotten.add(scan.name("package/c.py"))
         names += [Path(change.name).name] if change.text else []
     assert names == ["a.py", "b.py", "d.py"]
@@ -322,7 +321,7 @@ def test_scan_of_reported_files_does_not_read_all_reports_for_each_file(scan: Sc
     scan()
     (scan.root / "package" / "0.py").unlink()
     places = Places(scan.name(f"package/{i}.py") for i in range(20))
-    changes = list(scan.scanner.changes(places, scan.found, lambda _: False, lambda: False, nothing))
+    changes = list(scan.scanner.changes(places, scan.found, lambda: False, nothing))
     assert len(changes) == 20
     assert places.n_read < 5
 

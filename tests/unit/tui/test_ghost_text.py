@@ -4,7 +4,7 @@ import pytest
 
 from tinycopilot.completion.request import Why
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.tui.ghost_text import GhostText
+from tinycopilot.tui.ghost_text import LINE, WORD, GhostText
 
 
 def showing(text: str, before: str = "x = ", after: str = ")") -> GhostText:
@@ -45,7 +45,7 @@ def test_other_edits_clear_the_suggestion_and_wait(before: str, after: str) -> N
     assert (request.before, request.after) == (before, after)
     assert ghost.shown is None
     assert ghost.text == ""
-    assert ghost.on_response(request, None)
+    assert ghost.on_response(request)
 
 
 def test_late_result_is_not_shown() -> None:
@@ -53,7 +53,7 @@ def test_late_result_is_not_shown() -> None:
     older, newer = ghost.text_changed("x", ""), ghost.text_changed("xy", "")
     ghost.on_response(older, Suggestion("older", 1.0))
     assert ghost.text == ""
-    ghost.on_response(newer, None)
+    ghost.on_response(newer)
     assert ghost.text == ""
     ghost.on_response(newer, Suggestion("twice", 1.0))
     assert ghost.text == ""
@@ -106,7 +106,7 @@ def test_dismissed_before_the_result_shows_nothing() -> None:
     ghost.dismiss()
     ghost.on_response(request, Suggestion("late", 1.0))
     assert ghost.text == ""
-    assert ghost.on_response(ghost.text_changed("x = 1", ""), None)
+    assert ghost.on_response(ghost.text_changed("x = 1", ""))
 
 
 def test_full_accept_is_inserted_and_counted() -> None:
@@ -119,7 +119,7 @@ def test_full_accept_is_inserted_and_counted() -> None:
 
 def test_accept_word_by_word() -> None:
     ghost, before, words = showing(" in self.items():\n    pass", "for x", ""), "for x", []
-    while word := ghost.accept_word():
+    while word := ghost.accept(WORD):
         words.append(word)
         before += word
         ghost.text_changed(before, "")
@@ -133,7 +133,7 @@ def test_accept_line_by_line() -> None:
         "\n    return": ["\n    return"],
     }.items():
         ghost, before, taken = showing(text), "x = ", []
-        while line := ghost.accept_line():
+        while line := ghost.accept(LINE):
             taken.append(line)
             before += line
             ghost.text_changed(before, ")")
@@ -149,7 +149,7 @@ def test_automatic_indentation_saves_nothing() -> None:
 def test_accept_without_a_suggestion_does_nothing() -> None:
     ghost = GhostText()
     ghost.text_changed("x", "")
-    assert (ghost.accept(), ghost.accept_word(), ghost.accept_line()) == ("", "", "")
+    assert (ghost.accept(), ghost.accept(WORD), ghost.accept(LINE)) == ("", "", "")
     assert ghost.n_accepted == 0
 
 
@@ -159,9 +159,7 @@ def test_alternatives_are_requested_once_and_cycled() -> None:
     assert request is not None
     assert (request.before, request.after, request.why) == ("x = ", ")", Why.INVOKED)
     assert ghost.text == "open(path)"  # until there is a result
-    assert ghost.on_response(
-        request, Suggestion("open(path)", 0.7), [Suggestion("os.getcwd(", 0.1), Suggestion("1", 0.1)]
-    )
+    assert ghost.on_response(request, *(Suggestion(text, 0.1) for text in ("open(path)", "os.getcwd(", "1")))
     seen = [ghost.text]
     for _ in range(3):
         assert ghost.next() is None
@@ -188,5 +186,5 @@ def test_late_alternatives_are_not_shown() -> None:
     request = ghost.next()
     assert request is not None
     ghost.text_changed("x = o", ")")
-    assert not ghost.on_response(request, None, [Suggestion("os", 0.1)])
+    assert not ghost.on_response(request, Suggestion("os", 0.1))
     assert ghost.text == "pen(path)"

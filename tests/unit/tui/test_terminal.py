@@ -65,6 +65,8 @@ class User:
         self.terminal = terminal
         self.task = task
         self._send = send
+        self.engine_works = True
+        """Whether an error of the engine fails the test."""
 
     async def press(self, *words: str) -> None:
         """Press keys, given by name or as text, one at a time, and wait for the effect of each."""
@@ -76,6 +78,9 @@ class User:
         for _ in range(6000):
             if holds():
                 return
+            if self.task.done():
+                self.task.result()
+            assert not (self.engine_works and self.terminal._status.has_failed), self.terminal._status
             await asyncio.sleep(0.01)
         raise AssertionError(f"not within a minute; the screen: {self.screen}")
 
@@ -293,6 +298,7 @@ class Broken(ScriptedEngine):
 
 async def test_failed_engine_quits_only_without_unsaved_changes() -> None:
     async with using(Broken()) as user:
+        user.engine_works = False
         await user.press("x")
         await user.sees_status("it broke")
         await user.press("y")
