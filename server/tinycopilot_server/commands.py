@@ -7,6 +7,7 @@ from typing import Any
 from filelock import Timeout
 from lsprotocol import types
 from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcInternalError
 
 from tinycopilot import UserError
 from tinycopilot.extras import has_torch
@@ -97,7 +98,10 @@ def forget_workspace(server: TinyCopilotServer) -> dict[str, list[str]]:
     if folders.main is not None:
         delete_own(folders.main)
     server.models.follow()
-    server.index.forget_workspace()  # last, since it may fail
+    try:
+        server.index.forget_workspace()  # last, since it may fail
+    except OSError as error:
+        raise JsonRpcInternalError(f"{error.filename}: cannot be deleted: {error.strerror}") from None
     return {"forgotten": list(map(_encodable, folders.roots))}
 
 

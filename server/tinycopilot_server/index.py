@@ -324,8 +324,15 @@ class Index:
         self._delete_saved_state()
 
     def _delete_saved_state(self) -> None:
-        for path in saved_state_paths(self._session.folders.roots):  # for other models, too
-            path.unlink(missing_ok=True)
+        """Delete the files, also those for other models. Raises OSError at the end if one cannot be deleted."""
+        errors = list[OSError]()
+        for path in saved_state_paths(self._session.folders.roots):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def close(self) -> None:
         """Stop indexing, and save what was learned."""

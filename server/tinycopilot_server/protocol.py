@@ -15,6 +15,8 @@ from pygls.protocol import LanguageServerProtocol
 
 MAX_BYTES = 2**30
 """A header with a larger Content-Length is wrong, and is skipped."""
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
+"""The characters into which `surrogateescape` decodes invalid bytes."""
 HEADER = re.compile(rb"content-length:[ \t]*(\d+)[ \t]*\r?\n\Z", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
@@ -109,7 +111,7 @@ class ResyncInput:
     """An input stream for pygls that resynchronises after a wrong Content-Length.
 
     The rest of a message then precedes the next header on the same line. Header names may be in any case, and a
-    length above MAX_BYTES is skipped.
+    length above MAX_BYTES is skipped. Invalid UTF-8 is replaced: Neovim sends the text of binary files as it is.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -127,8 +129,13 @@ class ResyncInput:
         return b"Content-Length: %d\r\n" % n_bytes
 
     def read(self, n_bytes: int) -> bytes:
-        """Read `n_bytes` bytes; fewer only at the end of the stream."""
-        return self._stream.read(n_bytes)
+        """Read `n_bytes` bytes, fewer only at the end of the stream; each that is not UTF-8 becomes `?`, one unit."""
+        data = self._stream.read(n_bytes)
+        try:
+            data.decode(errors="surrogatepass")
+        except UnicodeDecodeError:
+            return NOT_UTF8.sub("?", data.decode(errors="surrogateescape")).encode()
+        return data
 
 
 class TolerantOutput:

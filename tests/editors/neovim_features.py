@@ -634,6 +634,24 @@ def large_file(user: User) -> None:
 
 
 @check
+def bytes_that_are_not_utf8(user: User) -> None:
+    """As with `nvim -b`: Neovim sends the bytes as they are."""
+    line = b"show('\xff\xe2', first_reading)"
+    before = b"".join(b"%b  # %d\n" % (line, i) for i in range(6)) + line[:-10]
+    path = user.open("")
+    path.write_bytes(before)
+    user.editor.nvim.command("silent edit! ++bin ++enc=utf-8")
+    user.editor.wait_until_ready()
+    user.press("G", "A", "r")
+    ghost = user.editor.wait_for_ghost_text()
+    user.press("Tab")
+    wait_for("no ghost text", 5, lambda: user.editor.ghost_text() != ghost)
+    user.press("Escape")
+    user.editor.nvim.command("silent write")
+    assert_equal("the file", before + b"r" + ghost.encode(), path.read_bytes())
+
+
+@check
 def read_only_files(user: User) -> None:
     """Some of these files can be edited after a warning, others cannot; none causes an error in the plugin."""
     for option in ("readonly", "nomodifiable", "readonly nomodifiable"):

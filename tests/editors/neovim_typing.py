@@ -350,6 +350,21 @@ def repeated_with_dot_count_and_macro(user: User) -> None:
 
 
 @check
+def accepted_where_it_is_shown_with_virtualedit(user: User) -> None:
+    """The cursor may be right of the line's end, where the ghost text is."""
+    user.open("x = 1\ny")
+    user.editor.wait_until_ready()
+    user.editor.nvim.command("set virtualedit=all")
+    try:
+        user.press(*"5la")
+        wait_for("insert mode", 5, lambda: user.editor.nvim.api.get_mode()["mode"] == "i")
+        show(user, " = 12")
+        user.accept("Tab", "x = 1\ny", "", " = 12", "accepting")
+    finally:
+        user.editor.nvim.command("set virtualedit&")
+
+
+@check
 def bracket_closed_by_a_user_mapping(user: User) -> None:
     user.open("x = 1\n")
     user.editor.wait_until_ready()

@@ -368,6 +368,21 @@ test('the status bar shows that a language is off, and the menu turns it on', as
   assert.equal(editor.item.text, 'tinycopilot: ready');
 });
 
+test('the output panel is not a file: its language cannot be turned on, and it cannot be forgotten', async () => {
+  editor.open('python');
+  startExtension();
+  await waitFor('ready', isReady);
+  editor.open('log');
+  editor.vscode.window.activeTextEditor.document.uri.scheme = 'output';
+  for (const command of ['toggleLanguage', 'forgetThisFile']) {
+    await editor.commands[`tinycopilot.${command}`]();
+    await editor.waitForMessage('go to a file first');
+    assert.equal(editor.messages.length, 1);
+    editor.messages.length = 0;
+  }
+  assert.equal(editor.settings.languages, undefined);
+});
+
 test('the status bar shows why a file gets no suggestions', async () => {
   editor.open('python');
   startExtension();

@@ -52,7 +52,7 @@ const SNOOZE_MINUTES = 5;
 /** All actions, in the order of the menu. Names must differ from the server's commands, which the library registers. */
 export function actionsOf(host: Host): Action[] {
   const suggests = () => host.status?.state === 'ready' || host.status?.state === 'busy';
-  const language = () => window.activeTextEditor?.document.languageId ?? '';
+  const language = () => activeDocument()?.languageId ?? '';
   const isOn = () => hasLanguage(readSettings(), language());
   return [
     {
@@ -81,7 +81,7 @@ export function actionsOf(host: Host): Action[] {
     {
       command: 'tinycopilot.toggleLanguage', group: 'Suggestions',
       label: () => isOn() ? `$(circle-slash) Turn off for ${language()}` : `$(play) Turn on for ${language()}`,
-      isOffered: () => language() !== '', run: () => setLanguage(language(), !isOn()),
+      isOffered: () => language() !== '', run: () => setLanguage(needDocument().languageId, !isOn()),
     },
     {
       command: 'tinycopilot.why', group: 'Suggestions', label: () => '$(question) Explain the last suggestion',
@@ -148,9 +148,16 @@ async function turnOff(action: () => Promise<void>): Promise<void> {
 }
 
 /** The active document, if the server could complete it; others are, for example, the output of programs. */
-function activeDocument() {
+export function activeDocument() {
   const document = window.activeTextEditor?.document;
   return document && [...SCHEMES, CELL_SCHEME].includes(document.uri.scheme) ? document : undefined;
+}
+
+/** The active document. Throws if there is none: the command palette offers commands in the output panel, too. */
+function needDocument() {
+  const document = activeDocument();
+  if (!document) throw new Error('go to a file first');
+  return document;
 }
 
 /** The language of the active editor if it is turned off; undefined otherwise. */
@@ -235,8 +242,7 @@ async function loadModelAgain(host: Host): Promise<void> {
 }
 
 async function forgetThisFile(host: Host): Promise<void> {
-  const uri = window.activeTextEditor?.document.uri;
-  if (!uri) return;
+  const { uri } = needDocument();
   await host.ask('tinycopilot.forgetFile', uri.toString());
   await host.checkActive();
   void window.showInformationMessage(

@@ -1,7 +1,7 @@
 // Start the extension: create its parts, and restart the server when the settings or workspace trust change.
 import { join } from 'node:path';
 import { commands, type ExtensionContext, window, workspace } from 'vscode';
-import { actionsOf, type Host, offIn } from './actions';
+import { actionsOf, activeDocument, type Host, offIn } from './actions';
 import { OPEN_BRACKET, openBracket } from './brackets';
 import { Client, type ServerStatus } from './client';
 import { type Command, findServer, programIn } from './command';
@@ -65,7 +65,7 @@ export function activate(context: ExtensionContext): void {
 
   /** Why the active document gets no ghost text, although its language is on. */
   function whyHidden(): string | undefined {
-    const document = window.activeTextEditor?.document;
+    const document = activeDocument();
     const isGhostTextOff = document && workspace.getConfiguration('editor', document).get('inlineSuggest.enabled') === false;
     if (isGhostTextOff && !isOnDemand() && readSettings().forServer['popup'] !== true) return 'the editor.inlineSuggest.enabled setting is off';
     return silent?.uri === document?.uri.toString() ? silent?.reason : undefined;

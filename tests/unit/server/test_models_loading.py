@@ -259,6 +259,23 @@ async def test_weights_are_saved_before_statistics_wait_for_a_lock(
     assert existed == [True]
 
 
+async def test_all_other_files_are_deleted_if_one_cannot_be(settings: Settings, tmp_path: Path) -> None:
+    loading = Loading()
+    loading.open_folder(tmp_path)
+    await loading.load(settings)
+    index, weights = loading.index.indexer.file, loading.index.learned.path
+    assert index
+    assert weights
+    stuck = index.path.with_suffix(".stuck")
+    stuck.mkdir(parents=True)  # `unlink` fails
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(b"")
+    with pytest.raises(OSError, match=r"\.stuck"):
+        loading.index.forget_workspace()
+    assert not weights.exists()
+    loading.close()
+
+
 async def test_enabling_the_workspace_restores_learned_weights(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

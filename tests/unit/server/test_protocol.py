@@ -104,6 +104,19 @@ def test_read_returns_n_bytes() -> None:
     assert (framed.readline(), framed.read(2), framed.read(9)) == (b"abc\n", b"de", b"f")
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b"a\xffb\xc3", b"a?b?"),
+        (b"\xc3(\xe2\x82", b"?(??"),
+        (b"\xff" + "é…🙂".encode(), b"?" + "é…🙂".encode()),
+        (b"\xed\xa0\x80", b"\xed\xa0\x80"),  # a lone surrogate, as JavaScript strings can contain
+    ],
+)
+def test_invalid_utf8_is_replaced_byte_by_byte(sent: bytes, read: bytes) -> None:
+    assert ResyncInput(io.BytesIO(sent)).read(len(sent)) == read
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EINVAL, "Invalid argument")])
 def test_output_without_a_reader_is_ignored(error: OSError) -> None:
     """On Windows, a broken pipe is EINVAL."""

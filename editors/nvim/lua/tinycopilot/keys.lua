@@ -135,6 +135,7 @@ local function insert(item)
   local _, _, end_row, end_column = item.range:to_extmark()
   local cursor = api.nvim_win_get_cursor(0)
   local here, at = cursor[1] - 1, cursor[2]
+  if vim.fn.getcurpos()[4] > 0 then api.nvim_win_set_cursor(0, cursor) end -- 'virtualedit': back to the line's end
   if end_row > here or (end_row == here and end_column > at) then -- it replaces text after the cursor
     api.nvim_buf_set_text(0, here, at, end_row, end_column, {})
   end
