@@ -3,9 +3,10 @@
 Arrays have A + 1 entries: the A characters of the alphabet by symbol from 1 on, then one for all other characters. The
 context is looked up in two n-gram models, of the whole workspace and of the current file:
 
-    count         how often each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments
-    interpolate   p(next) from these counts (ngram.py has the definition)
-    mix           log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
+    count          how often each symbol followed the last 3, 4, 5 ... 28 symbols, in all segments
+    interpolate    p(next) from these counts (ngram.py has the definition)
+    mix            log p = w_net log p_net + w_workspace log p_workspace + w_file log p_file - log Z
+    complete_word  raise p(next) if all words of the workspace that begin like the current one continue alike
 """
 
 import math
@@ -18,6 +19,14 @@ from tinycopilot.completion.suffix_array import BREAK, DEPTH, symbol_at
 FLOOR = math.log(1e-6)
 """Minimum log p of a character in each model."""
 MAX_WEIGHT = 2.0
+N_WORD_KINDS, DIGIT_KIND = 4, 2
+"""The first of predictor.KINDS are those of the characters of words; one of them is that of digits."""
+MIN_WORD_CHARS = 3
+"""Minimum length of the beginning of a word that is completed."""
+MIN_WORD_P = 0.92
+"""Minimum probability of a character that completes a word: about the share of such characters that are right."""
+MAX_OCCURRENCES = 500
+"""A more frequent beginning is not completed: n-grams predict it well, and reading its occurrences takes long."""
 STRENGTH = 0.1
 """Weight of the shorter context's prediction, in occurrences."""
 
@@ -31,25 +40,26 @@ def draft(  # type: ignore[no-untyped-def]
     `headers`, (n, len(Header)): the segments of the workspace, `n_workspace` of them, then those of the file.
     `possible`, (A + 1,): which characters may follow. `weights`: by order, (n_orders, 3), and by kind, (n_kinds, 3).
     `kind_of`: the kind of each symbol. Returns the symbols, (n,), at most `max_chars`; and for the context and each
-    prefix of the symbols the number of orders seen in the workspace and the kind of the last symbol, (2, max_chars +
-    1). Fills `looked_up`, (max_chars + 1, 2, A + 1), with log p of workspace and file.
+    prefix of the symbols, (3, max_chars + 1): the number of orders seen in the workspace, the kind of the last symbol,
+    and the `word_successor`. Fills `looked_up`, (max_chars + 1, 2, A + 1), with log p of workspace and file.
     """
     n_known = len(context)
     symbols = np.empty(n_known + max_chars, np.uint16)
     symbols[:n_known] = context
-    contexts = np.zeros((2, max_chars + 1), np.int64)
+    contexts = np.zeros((3, max_chars + 1), np.int64)
     guessed = np.empty(len(possible))
     log_p = 0.0
     for n in range(max_chars + 1):
         end = n_known + n
-        seen = look_up(
-            headers, n_workspace, orders, discounts, possible, symbols[max(0, end - DEPTH) : end], looked_up[n]
-        )
+        last = symbols[max(0, end - DEPTH) : end]
+        seen = look_up(headers, n_workspace, orders, discounts, possible, last, looked_up[n])
         kind = kind_of[symbols[end - 1] if end > 0 else BREAK]  # no symbol is left after a masked secret
         contexts[0, n], contexts[1, n] = seen, kind
+        contexts[2, n] = word_successor(headers[:n_workspace], kind_of, last)
         if n == max_chars or seen == 0:
             break
         best = mix(looked_up[n], weights[0][seen - 1, 1:], weights[1][kind, 1:], possible, guessed)
+        best = complete_word(guessed, best, contexts[2, n])
         log_p += guessed[best]
         if log_p < min_log_p:
             break
@@ -74,6 +84,7 @@ def verify(logits, drafted, looked_up, contexts, possible, weights, rows, log_pr
         seen, kind = contexts[0, i], contexts[1, i]
         if seen:
             likeliest[i] = mix(rows[i], weights[0][seen - 1], weights[1][kind], possible, log_probs[i])
+            likeliest[i] = complete_word(log_probs[i], likeliest[i], contexts[2, i])
         if i == n or likeliest[i] + 1 != drafted[i]:
             return i, likeliest
     return n, likeliest  # unreachable, but required by the compiler
@@ -128,6 +139,73 @@ def normalize(log_p):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def complete_word(log_p, best, successor):  # type: ignore[no-untyped-def]
+    """Raise the probability of `successor`, a `word_successor`, to at least MIN_WORD_P, and scale the others.
+
+    `best` is the most probable entry of `log_p`, (A + 1,); returns the one after the change.
+    """
+    entry, least = successor - 1, math.log(MIN_WORD_P)
+    if successor == BREAK or log_p[entry] >= least:
+        return best
+    shift = math.log((1 - MIN_WORD_P) / (1 - math.exp(log_p[entry])))
+    for i in range(len(log_p)):
+        log_p[i] += shift
+    log_p[entry] = least
+    return entry
+
+
+@compiled
+def word_successor(headers, kind_of, context):  # type: ignore[no-untyped-def]
+    """The symbol that continues the incomplete word at the end of `context` in all words of `headers` that begin so.
+
+    BREAK if there are none, if they differ, or if the beginning is a word itself, short, a number, or too frequent.
+    ngram.py has the definition.
+    """
+    end, n = len(context), 0
+    while n < end and _is_in_word(kind_of, context[end - 1 - n]):
+        n += 1
+    if n < MIN_WORD_CHARS or n == end or kind_of[context[end - n]] == DIGIT_KIND:
+        return np.int64(BREAK)
+    bounds, n_occurrences = np.empty((len(headers), 2), np.int64), np.int64(0)
+    for i in range(len(headers)):
+        symbols, positions, _ = _arrays(headers[i])
+        low = _bound(symbols, positions, np.int64(0), len(positions), context, np.int64(0), n, np.bool_(False))
+        high = _bound(symbols, positions, low, len(positions), context, np.int64(0), n, np.bool_(True))
+        bounds[i, 0], bounds[i, 1] = low, high
+        n_occurrences += headers[i, 0] * (high - low)
+    if n_occurrences > MAX_OCCURRENCES:
+        return np.int64(BREAK)
+    counts = np.zeros(len(kind_of), np.int64)
+    for i in range(len(headers)):
+        symbols, positions, following = _arrays(headers[i])
+        sign, cursor = headers[i, 0], headers[i, 1]
+        for j in range(bounds[i, 0], bounds[i, 1]):
+            before = positions[j] - n - 1
+            if not (_is_in_word(kind_of, symbols[before]) or before < cursor <= positions[j]):
+                counts[symbol_at(symbols, positions, following, j)] += sign
+    successor = np.int64(BREAK)
+    for symbol in range(1, len(counts)):
+        if counts[symbol] > 0:
+            if successor != BREAK:
+                return np.int64(BREAK)
+            successor = np.int64(symbol)
+    return successor if _is_in_word(kind_of, successor) else np.int64(BREAK)
+
+
+@compiled
+def _is_in_word(kind_of, symbol):  # type: ignore[no-untyped-def]
+    """Whether a symbol is a letter, digit or underscore."""
+    return symbol != BREAK and kind_of[symbol] < N_WORD_KINDS
+
+
+@compiled
+def _arrays(header):  # type: ignore[no-untyped-def]
+    """The symbols, positions and next symbols of a segment."""
+    n_symbols, n = header[6], header[7]
+    return array_at(header[2], n_symbols, np.uint16), array_at(header[3], n, np.int32), array_at(header[4], n, np.uint8)
+
+
+@compiled
 def look_up(headers, n_workspace, orders, discounts, possible, context, log_p):  # type: ignore[no-untyped-def]
     """Write log p(next) of workspace and file to `log_p`, (2, A + 1); return the number of orders seen in the
     workspace.
@@ -173,9 +251,8 @@ def count(headers, context, orders, counts):  # type: ignore[no-untyped-def]
     that, or was never seen, nothing is added to that row and those below.
     """
     for i in range(len(headers)):
-        sign, cursor, symbols_at, positions_at, next_at, until_at, n_symbols, n, n_rows, n_columns, stride = headers[i]
-        symbols = array_at(symbols_at, n_symbols, np.uint16)
-        positions, following = array_at(positions_at, n, np.int32), array_at(next_at, n, np.uint8)
+        symbols, positions, following = _arrays(headers[i])
+        sign, cursor, _, _, _, until_at, _, _, n_rows, n_columns, stride = headers[i]
         until = array_at(until_at, (n_rows, n_columns), np.int32)
         _add_counts(symbols, positions, following, until, stride, context, orders, counts, sign)
         if cursor >= 0:

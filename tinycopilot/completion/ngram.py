@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.distribution import STRENGTH, count, interpolate
+from tinycopilot.completion.distribution import MIN_WORD_CHARS, STRENGTH, count, interpolate
 from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
 from tinycopilot.files.masking import MASK
@@ -54,6 +54,30 @@ def plain_prediction(texts: Iterable[str], characters: Iterable[str], context: s
         p = {c: (q * (STRENGTH + given) + max(0, seen.get(c, 0) - discount)) / (n + STRENGTH) for c, q in p.items()}
         longest = order
     return p, longest
+
+
+def plain_successor(texts: Iterable[str], context: str) -> str:
+    """The definition: the character that continues the incomplete word at the end of `context` in all words of `texts`.
+
+    "" if no word begins so, if they differ, or if the beginning is a word itself, short, or a number. `texts` are the
+    pieces of the documents; a word at the start of a piece, which may be the rest of one, does not count.
+    """
+    n = next((i for i, character in enumerate(reversed(context)) if not is_in_word(character)), len(context))
+    word = context[len(context) - n :]
+    if n < MIN_WORD_CHARS or n == len(context) or word[0].isdigit():
+        return ""
+    followers = {
+        text[i + n]
+        for text in texts
+        for i in range(1, len(text) - n)
+        if text[i : i + n] == word and not is_in_word(text[i - 1])
+    }
+    return followers.pop() if len(followers) == 1 and all(map(is_in_word, followers)) else ""
+
+
+def is_in_word(character: str) -> bool:
+    """Whether a character is a letter, digit or underscore."""
+    return character.isalpha() or character.isdigit() or character == "_"
 
 
 class Occurrence(NamedTuple):

@@ -2,7 +2,8 @@
 
 Log-linear mixing (distribution.py has the arithmetic). The weights depend on the longest context that the workspace has
 seen (the longer, the more the n-gram models count), plus weights by the kind of the last character. Both are learned
-from keystrokes (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012).
+from keystrokes (logistic mixing, Mahoney 2005, PAQ; over a whole alphabet as in Mattern 2012). Where the workspace has
+only one way to complete a word, it is more probable than the mixture says.
 """
 
 import copy
@@ -28,8 +29,8 @@ SIGNS: Final[Mapping[str, str]] = {
     "\n": "line", " ": "blank", "\t": "blank", "_": "underscore", ".": "dot", "'": "quote", '"': "quote",
     **dict.fromkeys("([{", "opening"), **dict.fromkeys(")]}", "closing"),
 }  # fmt: skip
-KINDS: Final = ("lower", "upper", "digit", "other", *dict.fromkeys(SIGNS.values()))
-"""Kinds of characters; `upper` is every letter that is not lower case."""
+KINDS: Final = tuple(dict.fromkeys(("lower", "upper", "digit", "underscore", "other", *SIGNS.values())))
+"""Kinds of characters, those of words first; `upper` is every letter that is not lower case."""
 
 Key = int | str
 """Identifies a row of weights: the longest order seen, or the kind of the last character."""
@@ -66,7 +67,10 @@ class Mixture:
         return network, workspace, file
 
     def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
-        """Mix a prediction again with these weights: log p, (A + 1,); `without` leaves out one of its three rows."""
+        """Mix a prediction again with these weights: log p, (A + 1,), before a word is completed.
+
+        `without` leaves out one of its three rows.
+        """
         if not prediction.n_seen:  # the network alone
             return prediction.log_probs.copy()
         parts = [self.by_order[prediction.n_seen - 1].copy(), self.by_kind[prediction.kind].copy()]
@@ -81,7 +85,7 @@ class Mixture:
         """Learn that the character at `index` of a prediction was typed: one gradient step on its -log p."""
         if prediction.n_seen:
             rows = np.maximum(prediction.rows, FLOOR)
-            step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(prediction.log_probs))
+            step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(self.mix(prediction)))
             for weights, least in (
                 (self.by_order[prediction.n_seen - 1], 0.0),
                 (self.by_kind[prediction.kind], -MAX_WEIGHT),
@@ -93,6 +97,7 @@ class Prediction(NamedTuple):
     """Log p of the next character, (A + 1,), by symbol from 1 on, then all other characters."""
 
     log_probs: NDArray[np.float64]
+    """Mixed, and raised for a character that completes a word (`complete_word`)."""
     rows: NDArray[np.float64]
     """(3, A + 1): log p of network, workspace and file."""
     n_seen: int

@@ -12,7 +12,7 @@ from tinycopilot.completion.ngram import DISCOUNT_ROW, DISCOUNTS
 from tinycopilot.completion.predictor import KINDS
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.explain.decision import in_words
-from tinycopilot.explain.distributions import likeliest
+from tinycopilot.explain.distributions import completion_note, likeliest
 from tinycopilot.explain.subject import Subject
 from tinycopilot.explain.trace import Decision, TracedPrediction
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -167,6 +167,7 @@ def _position(subject: Subject, traced: TracedPrediction, following: str | None)
         "weights": [significant(w) for w in subject.trace.mixture.weights(prediction)],
         "order": ORDERS[prediction.n_seen - 1] if prediction.n_seen else 0,
         "kind": KINDS[prediction.kind],
+        "completion": completion_note(prediction, subject.trace.mixture, alphabet),
         "top": [
             [[name_of(one.character), significant(one.p)] for one in likeliest(row, alphabet, N_LIKELIEST)]
             for row in log_probs

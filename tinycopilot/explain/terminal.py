@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinycopilot.explain.decision import in_words
-from tinycopilot.explain.distributions import Entry, likeliest
+from tinycopilot.explain.distributions import Entry, completion_note, likeliest
 from tinycopilot.explain.trace import Trace
 from tinycopilot.page.words import name_of, quoted, visible
 
@@ -90,6 +90,8 @@ def _distribution(trace: Trace) -> Iterator[Table | Text | str]:
     yield table
     if not prediction.n_seen:
         yield "No context of 3 or more characters was seen before: the prediction is the network's alone."
+    if note := completion_note(prediction, trace.mixture, trace.alphabet):
+        yield note
 
 
 def _cell(entry: Entry) -> Text:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tinycopilot.completion import ngram as ngram_module
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction
+from tinycopilot.completion.distribution import word_successor
+from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction, plain_successor
+from tinycopilot.completion.predictor import KINDS, kind_of
 from tinycopilot.completion.segments import Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, RARE, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -81,6 +83,38 @@ def assert_predicts(memory: NGramModel, pieces: list[str], before: str) -> None:
     assert order == longest
     assert p == pytest.approx(wanted, abs=1e-12)
     assert sum(p.values()) == pytest.approx(1)
+    assert successor(memory, before) == plain_successor(pieces, (DOCUMENT_START + before[-DEPTH:])[-DEPTH:])
+
+
+def successor(memory: NGramModel, before: str) -> str:
+    alphabet = memory.alphabet
+    kinds = np.array([0, *(KINDS.index(kind_of(alphabet.character_of(i + 1))) for i in range(len(alphabet)))])
+    symbol = word_successor(memory.headers(), kinds, context_of(alphabet, before))
+    return alphabet.character_of(symbol) if symbol != BREAK else ""
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "wanted"),
+    [
+        ("load_kestrel", "load_k", "e"),
+        ("load_kestrel load_kestrel", "(loa", "d"),
+        ("load_kestrel load_kiwi", "load_", "k"),
+        ("load_kestrel load_kiwi", "load_k", ""),
+        ("load load_kestrel", "load", ""),  # a word itself
+        ("upload_kestrel", "load_k", ""),
+        ("load_kestrel", "lo", ""),
+        ("100 1000", "100", ""),
+        ("x1000", "x10", "0"),
+        ("façade", "faç", "a"),
+        ("load_kestrel " * 501, "load_k", ""),  # frequent
+        ("a" * 40, "a" * 31, "a"),
+        ("a" * 40, "a" * 32, ""),  # may begin before the context
+    ],
+)
+def test_word_is_completed_if_there_is_one_way(text: str, before: str, wanted: str) -> None:
+    memory = NGramModel(Alphabet(KNOWN))
+    memory.hold("x", f" {text} ")
+    assert successor(memory, before) == wanted
 
 
 def take_step(memory: NGramModel, compaction: Compaction, model: Model, step: Step, when_s: int) -> Compaction:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycopilot.completion.distribution import spread
+from tinycopilot.completion.distribution import MIN_WORD_P, spread
 from tinycopilot.completion.ngram import NGramModel, context_of
 from tinycopilot.completion.predictor import (
     INITIAL,
@@ -45,11 +45,11 @@ def test_without_matches_prediction_is_the_networks() -> None:
 
 
 def test_prediction_is_the_normalized_weighted_log_sum() -> None:
-    predictor = knowing("ababab" * 3, "abab")
-    prediction = predicted(predictor, "abab")
+    predictor = knowing("a(a(a(" * 3, "a(a(")
+    prediction = predicted(predictor, "a(a(")
     file = NGramModel(predictor.alphabet)
-    file.hold("own", "abab")
-    context, possible = context_of(predictor.alphabet, "abab"), predictor.ngrams.possible()
+    file.hold("own", "a(a(")
+    context, possible = context_of(predictor.alphabet, "a(a("), predictor.ngrams.possible()
     rows = [np.array(P_NETWORK), *(model.predict(context, possible)[0] for model in (predictor.ngrams, file))]
     order = ORDERS[prediction.n_seen - 1]
     product = np.prod([row**weight for row, weight in zip(rows, INITIAL[order], strict=True)], axis=0)
@@ -68,6 +68,28 @@ def test_character_known_only_to_the_workspace_is_predicted() -> None:
     predictor = knowing("name = \N{GREEK SMALL LETTER LAMDA}\n" * 5)
     character, _ = predictor.likeliest(PredictionCache(Place("own", "", "")), LOGITS, "name = ")
     assert character == "\N{GREEK SMALL LETTER LAMDA}"
+
+
+def test_character_that_completes_a_word_is_probable() -> None:
+    predictor, before = knowing("babab"), "(bab"  # the network prefers a newline, which it gives 0.4
+    completed = predicted(predictor, before)
+    assert completed.log_p("a", predictor.alphabet) == pytest.approx(math.log(MIN_WORD_P))
+    assert np.exp(completed.log_probs).sum() == pytest.approx(1)
+    mixed = predictor.mixture.mix(completed)
+    others = [i for i in range(len(mixed)) if i != predictor.alphabet.symbol_of("a") - 1]
+    scale = np.exp(completed.log_probs[others] - mixed[others])
+    assert scale == pytest.approx(np.full(len(others), scale[0]))
+    assert predictor.likeliest(PredictionCache(Place("own", "", "")), LOGITS, before)[0] == "a"
+
+
+def test_completed_word_is_learned_from_the_mixture_before() -> None:
+    predictor, before = knowing("babab"), "(bab"
+    cache = PredictionCache(Place("own", "", ""))
+    prediction = predictor.predict(cache, LOGITS, before)
+    expected = Mixture()
+    expected.learn(prediction._replace(log_probs=expected.mix(prediction)), predictor.alphabet.symbol_of("a") - 1)
+    assert predictor.learn(cache, Place("own", before, ""), "a")
+    assert predictor.mixture.as_rows() == expected.as_rows()
 
 
 def test_learning_raises_the_weight_of_the_better_model() -> None:

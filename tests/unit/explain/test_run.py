@@ -62,6 +62,15 @@ def test_position_in_a_file_indexes_the_other_files(explain, in_folder: Path) ->
     assert "other.py" not in out
 
 
+def test_completed_word_is_named(explain, in_folder: Path) -> None:
+    (in_folder / "other.py").write_text("load_kestrel()\n")
+    note = "All words in the workspace that begin like this one continue with s."
+    out, _ = explain("bird = load_ke", "--workspace", ".")
+    assert note in " ".join(out.split())
+    out, _ = explain("bird = load_ke")
+    assert "begin like this one" not in out
+
+
 def test_standard_input_is_read(explain, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 

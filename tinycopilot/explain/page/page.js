@@ -297,7 +297,7 @@ function mixture() {
     const columns = kinds.map(([name, color, className], i) => el('div', {}, el('h3', { className: color }, name, el('br'), el('small', {}, `weight ${number(mixed === i + 4 ? 0 : position.weights[i])}`)),
       bars(position.top[i], { className, hit }), el('p', { className: 'note' }, `p(“${hit}”) = ${percent(position.p[i])}`)));
     columns.push(el('div', {}, el('h3', { className: 'orange' }, 'mixture', el('br'), el('small', {}, mixed === 3 ? 'of all three' : 'of the other two')), bars(position.top[mixed], { className: 'orange', hit }), el('p', { className: 'note' }, `p(“${hit}”) = ${percent(position.p[mixed])}`)));
-    const context = position.order ? `The longest context that the workspace has seen is ${position.order} characters: “${tail(position.order)}”. It chooses the weights, together with the kind of the last character (${position.kind}).`
+    const context = position.order ? `The longest context that the workspace has seen is ${position.order} characters: “${tail(position.order)}”. It chooses the weights, together with the kind of the last character (${position.kind}). ${position.completion}`
       : 'No context of three or more characters was seen before: the prediction is the network’s alone.';
     result.replaceChildren(el('div', { className: 'columns' }, columns), el('p', {}, context),
       el('div', { className: 'columns' }, orders('In the workspace', position.workspace, hit), orders('In this file', position.file, hit)), ...seen());
