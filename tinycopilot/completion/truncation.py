@@ -18,7 +18,7 @@ READING_KEYS: Final = 0.4
 """Cost of reading a suggestion, in keystrokes, at eagerness 0.5."""
 READING_SPAN: Final = 4.0
 """The cost of reading is divided by this at eagerness 1, and multiplied by it at eagerness 0."""
-CONFIDENCE_SPAN: Final = 2.5
+CONFIDENCE_SPAN: Final = 3.5
 """The same factor for the minimum probability of a suggestion, which is at most MAX_LEAST."""
 MAX_LEAST: Final = 0.95
 SURE: Final = 0.5

@@ -138,7 +138,8 @@ def test_confidence_is_the_product_and_meets_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("eagerness", "sureness"), [(0, [0.55]), (0.5, [0.55, 0.45, 0.25]), (1, [0.55, 0.45, 0.25, 0.15, 0.1])]
+    ("eagerness", "sureness"),
+    [(0, [0.75]), (0.5, [0.75, 0.55, 0.45, 0.25]), (1, [0.75, 0.55, 0.45, 0.25, 0.15, 0.1])],
 )
 def test_eagerness(eagerness: float, sureness: list[float]) -> None:
     settings = CompleterSettings(eagerness=eagerness)
@@ -146,7 +147,7 @@ def test_eagerness(eagerness: float, sureness: list[float]) -> None:
     def shown(p: float) -> bool:
         return truncate([("t", math.log(p)), *certain("otal_width(")], settings) is not None
 
-    assert [p for p in (0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
+    assert [p for p in (0.75, 0.55, 0.45, 0.25, 0.15, 0.1, 0.05) if shown(p)] == sureness
 
 
 @pytest.mark.parametrize(

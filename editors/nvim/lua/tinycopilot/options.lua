@@ -22,7 +22,7 @@ M.defaults = {
     -- number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.
     eagerness = 0.25,
     -- The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective
-    -- minimum is this value multiplied by 2.5 when `eagerness` is 0, by 1 when it is 0.5, and by 0.4 when it is 1. It
+    -- minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1 when it is 0.5, and by 0.29 when it is 1. It
     -- is never above 0.95 and, in the middle of a line, never below 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
