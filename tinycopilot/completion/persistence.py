@@ -76,7 +76,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
             for array in itertools.chain[np.ndarray[Any, Any]](pieces, positions):
                 digest.update(array.data)
                 file.write(array.data)
-            file.seek(0)
+            file.seek(0)  # now the digest is known
             file.write(digest.hexdigest().encode())
     except OSError as error:
         log.warning("%s: the workspace's index could not be saved: %s", path, error)

@@ -82,7 +82,7 @@ class Mixture:
         return mixed
 
     def learn(self, prediction: "Prediction", index: int) -> None:
-        """Learn that the character at `index` of a prediction was typed: one gradient step on its -log p."""
+        """Learn that the character at `index` of a prediction was typed: one gradient step on its -log p when mixed."""
         if prediction.n_seen:
             rows = np.maximum(prediction.rows, FLOOR)
             step = LEARNING_RATE * (rows[:, index] - rows @ np.exp(self.mix(prediction)))
