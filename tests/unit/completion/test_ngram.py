@@ -103,6 +103,7 @@ def successor(memory: NGramModel, before: str) -> str:
         ("load load_kestrel", "load", ""),  # a word itself
         ("upload_kestrel", "load_k", ""),
         ("load_kestrel", "lo", ""),
+        ("LOAD_KESTREL", "LOAD_K", "E"),
         ("100 1000", "100", ""),
         ("x1000", "x10", "0"),
         ("façade", "faç", "a"),

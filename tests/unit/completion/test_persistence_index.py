@@ -49,7 +49,11 @@ def predicts_as(memory: NGramModel, texts: dict[str, str], before: str) -> bool:
     return order == plain_order and found == pytest.approx(plain)
 
 
-def test_saved_index_round_trips_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("piece_len", [5, 2**15])
+def test_saved_index_round_trips_and_is_private(
+    piece_len: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suffix_array, "PIECE_LEN", piece_len)
     path, memory = tmp_path / "cache" / "one.memory", settled(Alphabet(KNOWN), TEXTS)
     save(path, memory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

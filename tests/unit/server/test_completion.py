@@ -224,8 +224,9 @@ async def test_request_in_a_long_document_that_was_opened_again_waits_for_the_ne
     for text in ("x\n", "y\n"):
         requests.open("long.py", text * LONG_CHARS)
     older.set()
-    while not endless.calls:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not endless.calls:
+            await asyncio.sleep(0.01)
     waiting = asyncio.create_task(requests.suggest("long.py", "quick", ""))
     assert await requests.suggest("short.py", "quick", "y")
     assert not waiting.done()
