@@ -298,21 +298,54 @@ async def test_server_commands_do_not_clash_with_the_extensions(start: Start) ->
     assert not ours & theirs
 
 
+# The server, which loads the model and indexes the workspace, each until the file named by its argument exists.
+WAITING = """
+import sys, time
+from pathlib import Path
+from tinycopilot.completion.engine import Engine
+from tinycopilot_server.__main__ import main
+from tinycopilot_server.scanner import Scanner
+
+shown = Path(sys.argv.pop())
+
+def wait_for(name):
+    for _ in range(3_000):
+        if (shown / name).exists():
+            return
+        time.sleep(0.01)
+
+def load(*arguments, load=Engine.load, **more):
+    wait_for("loading")
+    return load(*arguments, **more)
+
+def changes(*arguments, changes=Scanner.changes):
+    yield from changes(*arguments)
+    wait_for("indexing")
+
+Engine.load, Scanner.changes = load, changes
+main()
+"""
+
+
 async def test_loading_and_indexing_show_progress(start: Start, tmp_path: Path) -> None:
-    for i in range(20):
-        (tmp_path / f"{i}.py").write_text(f"x = {i}\n" * 99)
-    editor = await start(folders=[tmp_path], shows_progress=True, imports=True)  # short work is never shown
+    (folder := tmp_path / "workspace").mkdir()
+    (folder / "a.py").write_text("x = 1\n")
+    program = ["-c", WAITING, str(tmp_path)]  # work that ends before the client answers is not shown
+    editor = await start(folders=[folder], shows_progress=True, program=program, wait=False)
     reports = editor.client.progress_reports
-    titles = {"tinycopilot: loading the model", "tinycopilot: indexing the workspace"}
     kinds: dict[str, list[str]] = {}
     for _ in range(1_000):
-        if {title for title, kind in kinds.items() if kind[-1:] == ["end"]} == titles:
+        kinds = {values[0].title: [value.kind for value in values] for values in reports.values() if values}
+        for title in kinds:
+            (tmp_path / title.split()[1]).touch()
+        if len(kinds) == 2 and {values[-1] for values in kinds.values()} == {"end"}:
             break
         await asyncio.sleep(0.02)
-        kinds = {values[0].title: [value.kind for value in values] for values in reports.values() if values}
-    for title in titles:
-        assert kinds[title][0] == "begin"
-        assert kinds[title].count("begin") == kinds[title].count("end") == 1
+    assert set(kinds) == {"tinycopilot: loading the model", "tinycopilot: indexing the workspace"}
+    for values in kinds.values():
+        assert values[0] == "begin"
+        assert values.count("begin") == values.count("end") == 1
+    await editor.state("ready")
 
 
 async def test_failed_load_ends_its_progress(start: Start, tmp_path: Path) -> None:
