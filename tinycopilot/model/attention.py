@@ -103,6 +103,6 @@ class MultiHeadSelfAttention(nn.Module):
         q, k = rotate(heads[:2], phases).type_as(heads)  # (B, H, T, D) each
         v = heads[2]
         if cache is not None:
-            k, v = cache.append(k, v)  # (B, H, S, D) each
+            k, v = cache.keys.append(k), cache.values.append(v)  # (B, H, S, D) each
         y = fast_attention(q, k, v, attn_bias)
         return self.o_proj(y.transpose(1, 2).reshape(B, T, C))

@@ -29,7 +29,7 @@ def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32, chunk: int 
     n = (len(ids) - 1) // streams
     inputs = ids[: streams * n].view(streams, n).long().to(model.device)
     targets = ids[1 : streams * n + 1].view(streams, n).long().to(model.device)
-    cache = model.new_cache(batch=streams)
+    cache = model.new_cache()
     bits = []
     for i in range(0, n, chunk):
         logits = model(inputs[:, i : i + chunk], cache)  # (streams, T, V)

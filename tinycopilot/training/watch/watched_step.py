@@ -72,7 +72,7 @@ def complete(model: TinyGPT, prompts: list[list[int]], n: int) -> list[list[int]
 
     All prompts have the same length, at most a window.
     """
-    cache = model.new_cache(batch=len(prompts))
+    cache = model.new_cache()
     ids, chosen = torch.tensor(prompts, device=model.device), list[Tensor]()  # (P, T)
     for _ in range(n):
         logits = model(ids, cache)[:, -1, :-1]  # (P, V - 1): never the unknown id
