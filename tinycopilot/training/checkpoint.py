@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
-from tinycopilot.model.storage.limits import config_from_data
+from tinycopilot.model.storage.weights import config_from_data
 from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_save, shell_command

@@ -11,7 +11,7 @@ from networks import randomize, reach_of
 from tinycopilot.completion.network import Cache
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
-from tinycopilot.model.storage.limits import config_from_data, n_cached_values
+from tinycopilot.model.storage.weights import config_from_data, n_cached_values
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
