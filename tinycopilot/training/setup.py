@@ -79,7 +79,7 @@ class TrainOptions:
     watch: str | None = None
     """HTML page that is updated during training (watch/); empty: next to the model."""
     progress: str | None = None
-    """`json`: print progress to standard output (json_progress.py)."""
+    """`json`: print progress to standard output (observers.py)."""
     exclude: frozenset[Path] = frozenset()
     """Files in the corpus folders that are not trained on."""
     measure_forgetting: bool = True

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinycopilot import UserError
 from tinycopilot.training.log import INTERVAL_STEPS, LogInterval
-from tinycopilot.training.observer import Observer
+from tinycopilot.training.observers import Observer
 from tinycopilot.training.train_state import TrainState
 
 SPIKE_BITS = 1.5

@@ -13,7 +13,7 @@ import torch
 
 from tinycopilot.process import usable_cores
 from tinycopilot.training.log import LogInterval
-from tinycopilot.training.observer import Observer
+from tinycopilot.training.observers import Observer
 
 CHECK_S = 60.0
 """The system's load is an average over a minute."""

@@ -32,17 +32,21 @@ from tinycopilot.training.device import choose_device
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import SavedModel, finalize, provenance
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
-from tinycopilot.training.json_progress import JsonProgress
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import bits_per_char, write_sample
-from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.observers import (
+    JsonProgress,
+    Observer,
+    ObserverList,
+    TensorBoardObserver,
+    TerminalProgress,
+    stderr_console,
+)
 from tinycopilot.training.optim import lr_multiplier, set_rates
 from tinycopilot.training.promotion import find_current_model
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
 from tinycopilot.training.spikes import DivergedError, find_anomaly, roll_back
-from tinycopilot.training.tensorboard import TensorBoardObserver
-from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
 from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
 from tinycopilot.training.train_state import TrainState
@@ -95,7 +99,7 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             losses.append(loss.detach())
-            observer.on_step(losses[-1], stage.batch * stage.window)
+            observer.on_step(losses[-1], schedule.n_chars_after(step + 1))
         bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
         # On a loss spike, return to the older snapshot.

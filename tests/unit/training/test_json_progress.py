@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinycopilot.training import json_progress
-from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training import observers
 from tinycopilot.training.log import LogInterval
+from tinycopilot.training.observers import JsonProgress
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
 from tinycopilot.training.train import run_training
@@ -21,7 +21,7 @@ LOSS = torch.tensor(1.0)
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(json_progress, "EVERY_S", 0.0)
+    monkeypatch.setattr(observers, "EVERY_S", 0.0)
     return []
 
 
@@ -31,7 +31,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
     lines.on_step(LOSS, 32)
     lines.on_schedule(Schedule((Stage(4, 8),), (20,)))
     lines.on_interval(LogInterval(1, 32, 1.0, 1.25, 0.1))
-    lines.on_step(LOSS, 32)
+    lines.on_step(LOSS, 64)
     first, second, third = map(json.loads, told)
     assert first == {"stage": "training", "share": 0.0, "bits": None, "minutes_left": None}
     assert (second["share"], second["bits"]) == (0.1, None)
@@ -41,7 +41,7 @@ def test_shares_bits_and_time(told: list[str]) -> None:
 
 def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     lines = JsonProgress(told.append)
-    monkeypatch.setattr(json_progress, "EVERY_S", 1e9)
+    monkeypatch.setattr(observers, "EVERY_S", 1e9)
     for share in (0.1, 0.2):
         lines.say_if_due("measuring", share)
     lines.say("done", 1.0, bits=float("nan"))

@@ -7,8 +7,8 @@ import pytest
 from tinycopilot import UserError
 from tinycopilot.training import train
 from tinycopilot.training.log import Evaluation, LogInterval
+from tinycopilot.training.observers import TensorBoardObserver
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.tensorboard import TensorBoardObserver
 
 INTERVALS = [
     LogInterval(20, 2000, 1.0, 6.5, 0.4),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.log import INTERVAL_STEPS, LogInterval
-from tinycopilot.training.observer import Observer, ObserverList
+from tinycopilot.training.observers import Observer, ObserverList
 from tinycopilot.training.optim import lr_multiplier
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.spikes import MAX_ATTEMPTS, DivergedError, find_anomaly

@@ -10,7 +10,7 @@ from tinycopilot.page_file import check_page
 from tinycopilot.paths import ModelPaths, real_path
 from tinycopilot.training.checkpoint import Run
 from tinycopilot.training.log import Evaluation, LogInterval
-from tinycopilot.training.observer import Observer
+from tinycopilot.training.observers import Observer
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.watch.history import load_history, save_history, thinned
