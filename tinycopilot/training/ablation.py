@@ -24,14 +24,13 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
-from tinycopilot.training.device import choose_device, device_label
+from tinycopilot.training.device import choose_device, device_label, thread_tuners
 from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
 from tinycopilot.training.observers import ObserverList, TerminalProgress, stderr_console
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.train import EVAL_CHARS, train
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, Size, TrainConfig
 from tinycopilot.training.train_state import TrainState

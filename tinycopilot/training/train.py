@@ -28,7 +28,7 @@ from tinycopilot.training.checkpoint import (
     resume_command,
     run_folder,
 )
-from tinycopilot.training.device import choose_device
+from tinycopilot.training.device import choose_device, thread_tuners
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import SavedModel, finalize, provenance
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
@@ -47,7 +47,6 @@ from tinycopilot.training.promotion import find_current_model
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
 from tinycopilot.training.spikes import DivergedError, find_anomaly, roll_back
-from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
 from tinycopilot.training.train_state import TrainState
 from tinycopilot.training.watch.observer import Watch, watch_page
