@@ -9,6 +9,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +27,7 @@ from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
 from tinycopilot.training.device import choose_device, device_label, thread_tuners
 from tinycopilot.training.interrupts import terminations_as_interrupt
-from tinycopilot.training.log import Evaluation
-from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
+from tinycopilot.training.metrics import bits_by_position, evaluation
 from tinycopilot.training.observers import ObserverList, TerminalProgress, stderr_console
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
@@ -163,13 +163,7 @@ def train_ablated(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(held_out):,} held out; "
         f"{n_parameters / 1e6:.1f} M parameters on {device_label(device)}; {schedule.n_steps:,} steps"
     )
-
-    def evaluate(state: TrainState) -> Evaluation:
-        log, bits = state.log, bits_per_char(state.model, held_out)
-        return Evaluation(
-            log.n_steps, log.n_chars, log.seconds, bits, write_sample(state.model, tokenizer, n_chars=SAMPLE_CHARS)
-        )
-
+    evaluate = partial(evaluation, tokenizer=tokenizer, held_out=held_out, n_chars=SAMPLE_CHARS)
     eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
     with TerminalProgress(console, schedule.n_chars) as progress:
         loader = BatchLoader(corpus.train, tokenizer, device, seed)

@@ -35,8 +35,7 @@ from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
 from tinycopilot.training.saving import check_replaceable, check_writable
-from tinycopilot.training.schedule import Schedule, stages_for
-from tinycopilot.training.time_budget import finish_within
+from tinycopilot.training.schedule import Schedule, finish_within, stages_for
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
