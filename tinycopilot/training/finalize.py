@@ -1,9 +1,8 @@
-"""Finalize a run: measure the network, compare it with the model in use, save it, write the report."""
+"""From a run to a model: measure the network, compare it with the model in use, save it, write the report."""
 
 import contextlib
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 from tinycopilot import UserError, __version__
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.page_file import check_replaceable, write_page
-from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
+from tinycopilot.paths import ModelPaths, model_to_save, move_command, unused_paths, user_model
 from tinycopilot.training.batches import ids_of
-from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
+from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_resume, load_run, run_folder
 from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.log import TrainLog
@@ -28,16 +27,8 @@ from tinycopilot.training.promotion import (
     reference_bits,
 )
 from tinycopilot.training.report.page import page
-from tinycopilot.training.saving import save_pair
+from tinycopilot.training.saving import check_overwritable, save_pair
 from tinycopilot.training.train_state import TrainState
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    """The files of the new model, and whether it is in use."""
-
-    paths: ModelPaths
-    is_in_use: bool
 
 
 def finalize(
@@ -50,11 +41,11 @@ def finalize(
     finish: Callable[[], None],
     *,
     use_anyway: bool = False,
-) -> SavedModel:
+) -> ModelPaths:
     """Measure, compare with the model in use, save, `finish` the run, write the report, and print the results.
 
     The new model is saved at `paths`, unless it is worse than the model in use (promotion.py) and not `use_anyway`;
-    then it is saved next to it, under the first free number.
+    then it is saved next to it, under the first free number. Returns its files.
     """
     model, log = state.result(), state.log
     targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
@@ -66,25 +57,25 @@ def finalize(
     current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
     new = Bits(comparable_bits(targets, bits, run.tokenizer), reference_bits(model, run.tokenizer) if for_all else None)
     is_worse = current is not None and current.is_better_than(new)
-    saved = SavedModel(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
-    kept = save_pair(saved.paths, model, run.tokenizer, facts)
+    saved = unused_paths(paths) if is_worse and not use_anyway else paths
+    kept = save_pair(saved, model, run.tokenizer, facts)
     finish()
-    for line in _closing(saved.paths, log, facts):
+    for line in _closing(saved, log, facts):
         say(line)
     if current:
         say(comparison_line(new, current))
         say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
-        say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")
+        say(f"training report: {_draw(saved, kept, log, facts, command)}")
     except UserError as error:
         say(f"no training report: {error}")  # the model is saved, which matters more
     return saved
 
 
-def _verdict(paths: ModelPaths, saved: SavedModel, kept: ModelPaths | None, *, is_worse: bool) -> str:
+def _verdict(paths: ModelPaths, saved: ModelPaths, kept: ModelPaths | None, *, is_worse: bool) -> str:
     """Return a line: which model is in use now, and the command that switches to the other one."""
-    if not saved.is_in_use:
-        moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
+    if saved != paths:
+        moves = [(paths, unused_paths(paths)), (saved, paths)]
         return (
             f"NOT IN USE: it is worse than the model in use. To use it anyway, train with --use-anyway, "
             f"or run: {move_command(*moves)}"
@@ -172,3 +163,28 @@ def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict
     shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
     write_page(report, page(log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown))
     return report
+
+
+def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str) -> str:
+    """Save the (averaged) weights of the newest checkpoint to `file`, and the tokenizer next to it.
+
+    The run, whose model will be saved at `model_path`, is not changed, and may be active. Returns a line to print.
+    Raises UserError.
+    """
+    folder = run_folder(model_to_save(model_path, tokenizer_path))
+    if not can_resume(folder):
+        raise UserError(f"{folder}: no unfinished run here; give the --model-path of one")
+    paths = model_to_save(file)
+    check_overwritable(paths)
+    run, snapshot = load_run(folder)
+    log = snapshot["log"]
+    model = TinyGPT(run.shape)
+    try:
+        model.load_state_dict(snapshot["average"] or snapshot["weights"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
+    facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
+    facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
+    save_pair(paths, model, run.tokenizer, facts)
+    weights = "averaged weights" if snapshot["average"] else "weights"
+    return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

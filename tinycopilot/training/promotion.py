@@ -17,8 +17,8 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, find_model, user_model
 from tinycopilot.training.batches import ids_of
+from tinycopilot.training.corpus import UNKNOWN_BITS, reference_text
 from tinycopilot.training.metrics import bits_by_position
-from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
 from tinycopilot.training.text import Text
 
 

@@ -34,7 +34,7 @@ from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepar
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
-from tinycopilot.training.saving import check_replaceable, check_writable
+from tinycopilot.training.saving import check_overwritable, check_writable
 from tinycopilot.training.schedule import Schedule, finish_within, stages_for
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
@@ -138,7 +138,7 @@ def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack:
     """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError."""
     options.flags()
     check_writable(paths)
-    check_replaceable(paths)
+    check_overwritable(paths)
     stack.enter_context(lock_run_folder(folder))  # its error is that of an active run
     if can_resume(folder):
         raise UserError(

@@ -29,7 +29,7 @@ from tinycopilot.training.checkpoint import (
 )
 from tinycopilot.training.device import choose_device, thread_tuners
 from tinycopilot.training.distributed import DistContext, dist_context
-from tinycopilot.training.finalize import SavedModel, finalize, provenance
+from tinycopilot.training.finalize import finalize, provenance
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import evaluation
@@ -149,7 +149,7 @@ def run_training(options: TrainOptions) -> ModelPaths:
             resume = resume_command(paths, options.unstored_flags())
             observers.append(stack.enter_context(Watch(page, folder, state, run, console.print, resume)))
         reporter.start(run.schedule, state.log.n_chars)
-        saved = SavedModel(paths, is_in_use=True)
+        saved = paths
         with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
             run = train_run(state, run, console, [*observers, checkpoints])
             if dist.is_main:
@@ -159,9 +159,8 @@ def run_training(options: TrainOptions) -> ModelPaths:
                 )  # fmt: skip
         if dist.all_equal("done") and dist.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
-        bits = state.log.held_out_bits
-        reporter.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
-    return saved.paths
+        reporter.say("done", 1.0, bits=state.log.held_out_bits, model=str(saved.model), in_use=saved == paths)
+    return saved
 
 
 def train_without_saving(

@@ -51,7 +51,7 @@ def test_only_the_bundled_model_predicts_the_reference_text(
     assert (reference_bits(*load_pair(paths.model, paths.tokenizer)) or 9) < 1.6
     other = randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
     assert (reference_bits(other, tokenizer) or 0) > 4
-    monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
+    monkeypatch.setattr("tinycopilot.training.corpus.bundled_path", lambda _name: paths.model.parent / "nowhere")
     assert reference_bits(other, tokenizer) is None
 
 

@@ -12,10 +12,10 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, load_run
+from tinycopilot.training.finalize import save_snapshot
 from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.schedule import STEPS_SHARE, Schedule, Stage, finish_within, lr_multiplier
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.snapshot import save_snapshot
 from tinycopilot.training.train import run_training, train
 from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
