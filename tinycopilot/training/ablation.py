@@ -24,7 +24,7 @@ from tinycopilot.model.cache import LayerCache
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
-from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
+from tinycopilot.training.corpus import Corpus, prepare_corpus
 from tinycopilot.training.device import choose_device, device_label, thread_tuners
 from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.metrics import bits_by_position, evaluation
@@ -148,12 +148,12 @@ def train_ablated(
 ) -> dict[str, Any]:
     """Train a network of this size without these parts; return its measurements.
 
-    Characters are counted over all epochs; bits are per character. Raises CorpusError for too little text.
+    Characters are counted over all epochs; bits are per character. Raises UserError for too little text.
     """
     tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
     shape = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
     if len(corpus.train) <= shape.window:
-        raise CorpusError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
+        raise UserError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
     schedule = Schedule.over(epochs * len(corpus.train), (Stage(BATCH, shape.window),))
     torch.manual_seed(seed)
     state = TrainState(ablated_network(shape, without).to(device), train_config(without, seed))

@@ -151,7 +151,7 @@ def _load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
 def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
     """Return plain values, with the names that checkpoints of all versions use."""
     return {
-        "stages": [list(dataclasses.astuple(stage)) for stage in schedule.stages], "steps": schedule.steps,
+        "stages": [list(stage) for stage in schedule.stages], "steps": schedule.steps,
         "settled_after": schedule.reestimate_after, "settled_at": schedule.reestimated_at,
     }  # fmt: skip
 

@@ -33,10 +33,6 @@ vocabulary would give fewer bits."""
 TRAIN_NAME, HELD_OUT_NAME, FACTS_NAME = "train.bin", "held_out.bin", "corpus.json"
 
 
-class CorpusError(UserError):
-    """A corpus that cannot be trained on."""
-
-
 @dataclass(frozen=True)
 class Corpus:
     """Training text and held-out text, on disk."""
@@ -73,20 +69,18 @@ def prepare_corpus(
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """Return the corpus that `prepare_corpus` stored in `folder`. Raises CorpusError if its digest differs."""
+    """Return the corpus that `prepare_corpus` stored in `folder`. Raises UserError if its digest differs."""
     path = folder / FACTS_NAME
     try:
         facts = json.loads(path.read_text("utf-8"))
         label, digest = str(facts["label"]), facts["digest"]
     except FileNotFoundError:
-        raise CorpusError(f"{folder}: no prepared corpus here; prepare it again") from None
-    except (OSError, ValueError, RecursionError):
-        raise CorpusError(f"{path}: cannot be read; prepare the corpus again") from None
-    except (KeyError, TypeError):
-        raise CorpusError(f"{path}: damaged; prepare the corpus again") from None
+        raise UserError(f"{folder}: no prepared corpus here; prepare it again") from None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        raise UserError(f"{path}: damaged, or cannot be read; prepare the corpus again") from None
     corpus = Corpus(Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME), label, digest)
     if _digest(corpus.train, corpus.held_out) != digest:
-        raise CorpusError(f"{folder}: the corpus has changed; prepare it again")
+        raise UserError(f"{folder}: the corpus has changed; prepare it again")
     return corpus
 
 

@@ -18,14 +18,7 @@ from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters
-from tinycopilot.training.promotion import (
-    Bits,
-    comparable_bits,
-    comparison_line,
-    evaluate_current_model,
-    find_current_model,
-    reference_bits,
-)
+from tinycopilot.training.promotion import Bits, comparable_bits, compare, find_current_model, reference_bits
 from tinycopilot.training.report.page import page
 from tinycopilot.training.saving import check_overwritable, save_pair
 from tinycopilot.training.train_state import TrainState
@@ -53,17 +46,17 @@ def finalize(
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
     facts = run.facts | _after(model, run)
     facts |= provenance(run, log, model.device, world_size)
-    found, for_all = find_current_model(paths), paths == user_model()
-    current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
+    for_all = paths == user_model()
     new = Bits(comparable_bits(targets, bits, run.tokenizer), reference_bits(model, run.tokenizer) if for_all else None)
-    is_worse = current is not None and current.is_better_than(new)
+    current = find_current_model(paths)
+    is_worse, comparison = compare(new, *current, run.corpus.held_out) if current else (False, "")
     saved = unused_paths(paths) if is_worse and not use_anyway else paths
     kept = save_pair(saved, model, run.tokenizer, facts)
     finish()
     for line in _closing(saved, log, facts):
         say(line)
-    if current:
-        say(comparison_line(new, current))
+    if comparison:
+        say(comparison)
         say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
         say(f"training report: {_draw(saved, kept, log, facts, command)}")

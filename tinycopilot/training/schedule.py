@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from tinycopilot import UserError
 from tinycopilot.training.distributed import DistContext
@@ -33,8 +34,7 @@ or faster during the trial, or in the first minutes. If the trial was about righ
 then (`lr_multiplier`), so the estimated length has had no effect yet."""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A part of a run in which all batches have the same shape."""
 
     batch: int

@@ -30,7 +30,7 @@ from tinycopilot.training.checkpoint import (
     lock_run_folder,
     resume_command,
 )
-from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
+from tinycopilot.training.corpus import Corpus, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
@@ -184,7 +184,7 @@ def new_run(
         shape, is_long = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH), size.is_long
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
-        raise CorpusError(
+        raise UserError(
             f"the corpus has {characters} to train on, but needs more than one window of {shape.window}; add more text"
         )
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
@@ -246,7 +246,7 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
 def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
     """Return a line about the characters outside the vocabulary, among `n_chars`; empty if there are none.
 
-    `counts` comes from Text.counts. Raises CorpusError if only whitespace is in the vocabulary.
+    `counts` comes from Text.counts. Raises UserError if only whitespace is in the vocabulary.
     """
     known = set(tokenizer.alphabet)
     unknown = Counter({character: n for character, n in counts.items() if character not in known})
@@ -255,7 +255,7 @@ def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: Simpl
     if n_chars > counts.total():
         some += f"{', ' * bool(some)}characters above U+FFFE, such as emoji"
     if not any(character in known and not character.isspace() for character in counts):
-        raise CorpusError(
+        raise UserError(
             f"the corpus has no character in the vocabulary ({some}); add text in which each character occurs more "
             f"than once, or omit --init"
         )

@@ -160,10 +160,10 @@ EVALUATION = Evaluation(60, 300, 2.0, 2.5, "def ")
     [
         TrainLog(),
         TrainLog(BROKEN[:1]),
-        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.nan), EVALUATION]),
-        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.inf)], held_out_bits=math.inf),
+        TrainLog(BROKEN, [EVALUATION._replace(bits=math.nan), EVALUATION]),
+        TrainLog(BROKEN, [EVALUATION._replace(bits=math.inf)], held_out_bits=math.inf),
         TrainLog([], [EVALUATION], best_step=60, held_out_bits=2.5),
-        TrainLog([LogInterval(0, 0, 0.0, 0.0, 0.0)], [dataclasses.replace(EVALUATION, chars=0, bits=0.0)]),
+        TrainLog([LogInterval(0, 0, 0.0, 0.0, 0.0)], [EVALUATION._replace(chars=0, bits=0.0)]),
         TrainLog([], [], [], [HardCharacter("a", 0, math.nan), HardCharacter("b", 2, math.inf)], seconds=math.nan),
     ],
 )

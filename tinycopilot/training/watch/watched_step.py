@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,7 @@ MAX_MAP_BYTES: Final = 400_000
 """Maximum size of a step's attention maps, uncompressed: for a larger network, the text is shorter."""
 
 
-@dataclass(frozen=True)
-class FixedInputs:
+class FixedInputs(NamedTuple):
     """The inputs of the network at every recorded step."""
 
     prompts: tuple[str, ...]
