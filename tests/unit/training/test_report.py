@@ -186,7 +186,7 @@ def test_external_text_is_escaped() -> None:
     log = dataclasses.replace(
         a_run(), events=[nasty], hardest=[HardCharacter("<", 1, 1.0), HardCharacter("\x07", 1, 2.0)]
     )
-    log.evaluations[0] = dataclasses.replace(log.evaluations[0], sample=nasty)
+    log.evaluations[0] = log.evaluations[0]._replace(sample=nasty)
     html = written(log, title=nasty, command=nasty, facts=[(nasty, nasty)])
     html.encode("utf-8")
     outline = Outline(html)
