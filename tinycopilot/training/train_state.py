@@ -71,7 +71,7 @@ class TrainState:
         """Set each learning rate to its peak times `multiplier`, and Muon's momentum for `step`."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * multiplier
+                group["lr"] = optimizer.defaults["lr"] * multiplier
                 if isinstance(optimizer, Muon):
                     group["momentum"] = muon_momentum(step)
 
@@ -131,19 +131,18 @@ def make_optimizers(model: nn.Module, config: TrainConfig, dist: DistContext) ->
 
     Its gain over AdamW alone is in benchmarks/LOG.md.
     """
-    inside = {name: p for name, p in model.named_parameters() if name.startswith("blocks.")}
-    matrices = {name: p for name, p in inside.items() if p.ndim == 2 and not name.endswith("taps")}
+    matrices = {
+        name: p
+        for name, p in model.named_parameters()
+        if name.startswith("blocks.") and p.ndim == 2 and not name.endswith("taps")
+    }
     fused_qkv = [p for name, p in matrices.items() if name.endswith("qkv.weight")]
     single = [p for name, p in matrices.items() if not name.endswith("qkv.weight")]
     others = [p for name, p in model.named_parameters() if name not in matrices]
     groups: list[dict[str, Any]] = [{"params": fused_qkv, "n_parts": 3}, {"params": single}]
     muon = Muon(groups, lr=config.muon_lr, dtype=torch.bfloat16 if config.bfloat16 else torch.float32, dist=dist)
     fused = others[0].device.type in ("cpu", "cuda")
-    adam = AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)
-    for optimizer in (muon, adam):
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-    return [muon, adam]
+    return [muon, AdamW(others, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)]
 
 
 def find_anomaly(bits: Sequence[float], norms: Sequence[float], before: Sequence[LogInterval]) -> str:

@@ -9,13 +9,12 @@ foreign code either, but a few bytes of pickle can make it allocate gigabytes (`
 import io
 import math
 import pickle
-import struct
 import sys
 import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,30 +50,13 @@ def read_archive(path: Path, n_bytes: int, max_pickle_bytes: int) -> Any:
     OSError; ValueError, zipfile.BadZipFile and others if it is damaged.
     """
     with path.open("rb") as file:
-        if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
+        # What ZipFile reads at once, before it returns; None if the archive has no end.
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if end[zipfile._ECD_SIZE] > MAX_DIRECTORY_BYTES:  # type: ignore[attr-defined]
             raise ValueError("too many files in the archive")
         with zipfile.ZipFile(file) as archive:
             _check_sizes(archive, n_bytes)
             return _Unpickler(archive, n_bytes, max_pickle_bytes).load()
-
-
-def _directory_bytes(file: IO[bytes]) -> int:
-    """Return the size of the archive's central directory, before it is read (APPNOTE.TXT 4.3.14 to 4.3.16)."""
-    file.seek(-22, 2)
-    end = file.read(22)
-    if end[:4] != b"PK\5\6":
-        raise ValueError("the archive has no end")
-    n_bytes: int = struct.unpack("<L", end[12:16])[0]
-    n_bytes = 0 if n_bytes == 0xFFFFFFFF else n_bytes
-    file.seek(-42, 2)
-    locator = file.read(20)
-    if locator[:4] == b"PK\6\7":
-        file.seek(struct.unpack("<Q", locator[8:16])[0])
-        end = file.read(56)
-        if end[:4] != b"PK\6\6":
-            raise ValueError("the archive has no end")
-        n_bytes = max(n_bytes, struct.unpack("<Q", end[40:48])[0])
-    return n_bytes
 
 
 def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
