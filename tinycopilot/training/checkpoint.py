@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -20,10 +20,12 @@ from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_save, shell_command
 from tinycopilot.training.corpus import Corpus, open_corpus
+from tinycopilot.training.interrupts import interrupts_ignored
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.observers import Observer
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
+from tinycopilot.training.train_state import DivergedError
 
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
@@ -171,10 +173,13 @@ def _config_from_data(data: dict[str, Any]) -> TrainConfig:
 
 
 class CheckpointWriter(Observer):
-    """Writes the newest snapshot of a run to disk, every CHECKPOINT_S seconds and on `write`."""
+    """Writes the newest snapshot of a run to disk: at the start, every CHECKPOINT_S seconds, and after an error."""
 
-    def __init__(self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None]) -> None:
-        self._path, self._say = folder / CHECKPOINT_NAME, say
+    def __init__(
+        self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None], resume: str
+    ) -> None:
+        """`resume`: the command that resumes the run."""
+        self._path, self._say, self._resume = folder / CHECKPOINT_NAME, say, resume
         self._contents = {
             "kind": "checkpoint",
             "asked": run.flags,
@@ -185,11 +190,25 @@ class CheckpointWriter(Observer):
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
-        self.written_step = 0
-        """The step of the checkpoint on disk."""
-        self.finished = False
+        self._written_step = 0
+        self._is_finished = False
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that never jumps
+
+    def __enter__(self) -> Self:
+        self.write()  # from here on the run can be resumed, even if this process is killed
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """After an error, write a checkpoint, and print how to resume the run."""
+        if error is None or self._is_finished:
+            return
+        with interrupts_ignored():
+            self.write()
+        if isinstance(error, DivergedError):
+            self._say(f"this run cannot be resumed; discard it: {discard_command(self._path.parent)}")
+        elif can_resume(self._path.parent):
+            self._say(f"stopped; the checkpoint is of step {self._written_step:,}; resume with: {self._resume}")
 
     def on_schedule(self, schedule: Schedule) -> None:
         """Store the new schedule in later checkpoints."""
@@ -207,12 +226,12 @@ class CheckpointWriter(Observer):
         state = self._newest | {"log": self._newest["log"].to_data()}
         try:
             save_atomically(self._contents | {"learner": state}, self._path)
-            self.written_step = self._newest["log"].n_steps
+            self._written_step = self._newest["log"].n_steps
         except OSError as error:
-            kept = f"; the one of step {self.written_step:,} is kept" if can_resume(self._path.parent) else ""
+            kept = f"; the one of step {self._written_step:,} is kept" if can_resume(self._path.parent) else ""
             self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:
         """Delete the checkpoint, after the model was saved."""
-        self.finished = True
+        self._is_finished = True
         self._path.unlink(missing_ok=True)

@@ -29,7 +29,6 @@ def finalize(
     run: Run,
     command: str,
     paths: ModelPaths,
-    world_size: int,
     say: Callable[[str], None],
     finish: Callable[[], None],
     *,
@@ -44,8 +43,7 @@ def finalize(
     targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
-    facts = run.facts | _after(model, run)
-    facts |= provenance(run, log, model.device, world_size)
+    facts = run.facts | _after(model, run) | provenance(run, log, model.device, state.dist.world_size)
     for_all = paths == user_model()
     new = Bits(comparable_bits(targets, bits, run.tokenizer), reference_bits(model, run.tokenizer) if for_all else None)
     current = find_current_model(paths)
@@ -87,9 +85,8 @@ def _after(model: TinyGPT, run: Run) -> dict[str, float]:
     return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
 
 
-def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -> dict[str, Any]:
+def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int = 1) -> dict[str, Any]:
     """Return the provenance that is stored in the model file: plain values, without paths of the user."""
-    speed = log.chars_per_second
     return {
         "corpus": run.corpus.label,
         "corpus_sha256": run.corpus.digest,
@@ -105,7 +102,7 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
         "chars": log.n_chars,
         "best_step": log.best_step,
         "seconds": round(log.seconds, 1),
-        "chars_per_second": round(speed),
+        "chars_per_second": round(log.chars_per_second),
         "share_of_peak": share_of_peak(run.shape, run.schedule, log.seconds, device, world_size),
         "device": device.type,
         "precision": "bfloat16" if run.config.bfloat16 else "float32",
@@ -176,7 +173,7 @@ def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str)
         model.load_state_dict(snapshot["average"] or snapshot["weights"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
-    facts = run.facts | provenance(run, log, torch.device("cpu"), world_size=1)
+    facts = run.facts | provenance(run, log, torch.device("cpu"))
     facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
     save_pair(paths, model, run.tokenizer, facts)
     weights = "averaged weights" if snapshot["average"] else "weights"

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,13 @@ from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.checkpoint import (
     CheckpointWriter,
     Run,
-    can_resume,
-    discard_command,
     resume_command,
     run_folder,
 )
 from tinycopilot.training.device import choose_device, thread_tuners
 from tinycopilot.training.distributed import DistContext, dist_context
 from tinycopilot.training.finalize import finalize, provenance
-from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
+from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
 from tinycopilot.training.metrics import evaluation
 from tinycopilot.training.observers import (
@@ -44,7 +42,7 @@ from tinycopilot.training.observers import (
 from tinycopilot.training.promotion import find_current_model
 from tinycopilot.training.schedule import REESTIMATE_AFTER, Schedule, Stage, chars_in_budget, lr_multiplier, reestimate
 from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
-from tinycopilot.training.train_state import DivergedError, TrainState, find_anomaly
+from tinycopilot.training.train_state import TrainState, find_anomaly
 from tinycopilot.training.watch.observer import Watch, watch_page
 
 EVAL_CHARS = 20_000
@@ -144,19 +142,18 @@ def run_training(options: TrainOptions) -> ModelPaths:
             dist.from_main(lambda: check_new_run(options, paths, folder, stack))
             run = start_run(options, folder, device, dist, console)
         state = new_train_state(run, device, dist, snapshot)
-        checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
+        resume = resume_command(paths, options.unstored_flags())
         if page and dist.is_main:
-            resume = resume_command(paths, options.unstored_flags())
             observers.append(stack.enter_context(Watch(page, folder, state, run, console.print, resume)))
         reporter.start(run.schedule, state.log.n_chars)
-        saved = paths
-        with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
-            run = train_run(state, run, console, [*observers, checkpoints])
-            if dist.is_main:
-                saved = finalize(
-                    state, run, options.command, paths, dist.world_size, console.print, checkpoints.finish,
-                    use_anyway=options.use_anyway,
-                )  # fmt: skip
+        checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print, resume)
+        if dist.is_main:
+            observers.append(stack.enter_context(checkpoints))
+        run, saved = train_run(state, run, console, observers), paths
+        if dist.is_main:
+            saved = finalize(
+                state, run, options.command, paths, console.print, checkpoints.finish, use_anyway=options.use_anyway
+            )
         if dist.all_equal("done") and dist.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
         reporter.say("done", 1.0, bits=state.log.held_out_bits, model=str(saved.model), in_use=saved == paths)
@@ -176,7 +173,7 @@ def train_without_saving(
     reporter.start(run.schedule)
     run = train_run(state, run, console, [reporter, *thread_tuners(device)])
     state.log.held_out_bits = state.best_bits
-    facts = run.facts | provenance(run, state.log, device, dist.world_size)
+    facts = run.facts | provenance(run, state.log, device)
     return state.result().cpu(), run.tokenizer, facts
 
 
@@ -220,26 +217,3 @@ def train_run(state: TrainState, run: Run, console: Console, observers: list[Obs
             schedule = state.dist.from_main(partial(reestimate, run.schedule, 60 * minutes, state.log))
             observer.on_schedule(schedule)
             run = dataclasses.replace(run, schedule=schedule)
-
-
-@contextlib.contextmanager
-def checkpoint_on_exit(
-    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, flags: Sequence[str]
-) -> Iterator[None]:
-    """Write a checkpoint first, and when the block raises; then print how to resume the run, with `flags`."""
-    if dist.is_main:
-        checkpoints.write()  # from here on the run can be resumed, even if this process is killed
-    try:
-        yield
-    except BaseException as error:
-        if dist.is_main and not checkpoints.finished:
-            with interrupts_ignored():
-                checkpoints.write()
-            if isinstance(error, DivergedError):
-                console.print(f"this run cannot be resumed; discard it: {discard_command(run_folder(paths))}")
-            elif can_resume(run_folder(paths)):
-                console.print(
-                    f"stopped; the checkpoint is of step {checkpoints.written_step:,}; "
-                    f"resume with: {resume_command(paths, flags)}"
-                )
-        raise

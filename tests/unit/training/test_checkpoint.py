@@ -326,7 +326,7 @@ def test_checkpoint_interval_follows_the_clock(stopped: Path, monkeypatch: pytes
     reestimate, snapshot = load_run(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    checkpoints = CheckpointWriter(stopped.parent / "new.run", reestimate, snapshot, print)
+    checkpoints = CheckpointWriter(stopped.parent / "new.run", reestimate, snapshot, print, "")
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
     checkpoints.on_snapshot(snapshot)
     assert not path.exists()
