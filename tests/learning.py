@@ -16,7 +16,7 @@ from tinycopilot.training.corpus import FACTS_NAME, HELD_OUT_NAME, TRAIN_NAME, C
 from tinycopilot.training.log import Evaluation
 from tinycopilot.training.metrics import evaluation
 from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.text import Text, write_text
+from tinycopilot.training.text import write_text
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -32,7 +32,7 @@ def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, la
     digest = hashlib.sha256()
     for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
         write_text(folder / name, texts)
-        Text(folder / name).feed(digest)
+        digest.update((folder / name).read_bytes())
     (folder / FACTS_NAME).write_text(json.dumps({"label": label, "digest": digest.hexdigest()}))
     return open_corpus(folder)
 

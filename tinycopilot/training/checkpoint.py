@@ -127,27 +127,28 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
 
 def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
     """Return the run in `folder` and its last snapshot. Raises UserError if there is no valid one."""
+    parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
+    required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
     try:
-        return _load_run(folder)
+        data = load_data(folder / CHECKPOINT_NAME, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
+        corpus = open_corpus(folder)
+        if corpus.digest != data["corpus_digest"]:
+            raise UserError("the corpus copy has changed; discard the run")
+        plan = data["plan"]
+        run = Run(
+            flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
+            shape=config_from_data(data["shape"]),
+            config=TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data["recipe"].items()}),
+            schedule=Schedule(
+                tuple(Stage(*stage) for stage in plan["stages"]),
+                tuple(plan["steps"]), tuple(plan["settled_after"]), plan["settled_at"],
+            ),
+            facts=data["facts"],
+        )  # fmt: skip
+        return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = str(error).rpartition("; ")[0] or error  # without its advice
         raise UserError(f"cannot resume the run: {why}; discard it: {discard_command(folder)}") from None
-
-
-def _load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
-    parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
-    path = folder / CHECKPOINT_NAME
-    required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
-    data = load_data(path, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
-    corpus = open_corpus(folder)
-    if corpus.digest != data["corpus_digest"]:
-        raise UserError("the corpus copy has changed; discard the run")
-    run = Run(
-        flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=config_from_data(data["shape"]), config=_config_from_data(data["recipe"]),
-        schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
-    )  # fmt: skip
-    return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
 
 
 def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
@@ -158,20 +159,6 @@ def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _schedule_from_data(data: dict[str, Any]) -> Schedule:
-    stages = tuple(Stage(*stage) for stage in data["stages"])
-    return Schedule(stages, tuple(data["steps"]), tuple(data["settled_after"]), data["settled_at"])
-
-
-def _config_to_data(config: TrainConfig) -> dict[str, Any]:
-    """Return plain values, with the names that checkpoints of all versions use."""
-    return {name.replace("_lr", "_rate"): value for name, value in dataclasses.asdict(config).items()}
-
-
-def _config_from_data(data: dict[str, Any]) -> TrainConfig:
-    return TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data.items()})
-
-
 class CheckpointWriter(Observer):
     """Writes the newest snapshot of a run to disk: at the start, every CHECKPOINT_S seconds, and after an error."""
 
@@ -180,12 +167,12 @@ class CheckpointWriter(Observer):
     ) -> None:
         """`resume`: the command that resumes the run."""
         self._path, self._say, self._resume = folder / CHECKPOINT_NAME, say, resume
-        self._contents = {
+        self._contents = {  # with the names that checkpoints of all versions use
             "kind": "checkpoint",
             "asked": run.flags,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
-            "recipe": _config_to_data(run.config),
+            "recipe": {name.replace("_lr", "_rate"): value for name, value in vars(run.config).items()},
             "plan": _schedule_to_data(run.schedule),
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,

@@ -84,10 +84,11 @@ def open_corpus(folder: Path) -> Corpus:
     return corpus
 
 
-def _digest(train: Text, held_out: Text) -> str:
+def _digest(*texts: Text) -> str:
     digest = hashlib.sha256()
-    train.feed(digest)
-    held_out.feed(digest)
+    for text in texts:
+        with text.path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 

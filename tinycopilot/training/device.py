@@ -2,6 +2,7 @@
 
 import os
 import time
+import timeit
 
 import torch
 
@@ -91,12 +92,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def _product_seconds(dtype: torch.dtype) -> float:
     """Return the minimum time of a matrix product of typical shape."""
     x, weight = torch.ones(2048, 128, dtype=dtype), torch.ones(128, 512, dtype=dtype)
-    seconds = []
-    for _ in range(10):
-        started = time.perf_counter()
-        x @ weight
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return min(timeit.repeat(lambda: x @ weight, number=1, repeat=10))
 
 
 def operations(shape: GPTConfig, schedule: Schedule) -> float:
