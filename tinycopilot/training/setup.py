@@ -98,8 +98,9 @@ class TrainOptions:
         flags += ["--watch"] if self.watch is not None else []
         return flags + ([_from_anywhere(self.watch)] if self.watch else [])
 
-    def _check_values(self) -> None:
-        """Raise UserError for values that the command line's parser rejects; the Python API has no parser."""
+    def flags(self) -> dict[str, Any]:
+        """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
+        # The command line's parser rejects these values; the Python API has no parser.
         if self.corpus is not None and not self.corpus:
             raise UserError("the corpus is an empty list; give files or folders")
         if self.size is not None and self.size not in SIZES:
@@ -108,10 +109,6 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < MAX_AMOUNT:
                 raise UserError(f"{name} must be a number above 0, not {value}")
-
-    def flags(self) -> dict[str, Any]:
-        """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
-        self._check_values()
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
@@ -134,33 +131,33 @@ def _from_anywhere(name: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 (a glob is not a Path, and the file need not exist)
 
 
-def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack) -> None:
-    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError."""
-    options.flags()
+def open_run(
+    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
+) -> tuple[Run, dict[str, Any]] | None:
+    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError.
+
+    Returns the interrupted run and its last snapshot, or None for a new run.
+    """
+    flags = options.flags()
     check_writable(paths)
-    check_overwritable(paths)
+    if not options.resume:
+        check_overwritable(paths)
+    elif not can_resume(folder):
+        raise UserError(f"{folder}: no run to resume; start one without --resume")
     stack.enter_context(lock_run_folder(folder))  # its error is that of an active run
+    if options.resume:
+        run, snapshot = load_run(folder)
+        run.refuse_if_other(flags, options.given())
+        if options.finish:
+            schedule, config = finish_within(60 * options.finish, run.schedule, run.config, snapshot["log"])
+            run = dataclasses.replace(run, schedule=schedule, config=config)
+        return run, snapshot
     if can_resume(folder):
         raise UserError(
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-
-
-def resume_run(
-    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
-) -> tuple[Run, dict[str, Any]]:
-    """Lock the folder of an interrupted run; return the run and its last snapshot. Raises UserError."""
-    check_writable(paths)
-    if not can_resume(folder):
-        raise UserError(f"{folder}: no run to resume; start one without --resume")
-    stack.enter_context(lock_run_folder(folder))
-    run, snapshot = load_run(folder)
-    run.refuse_if_other(options.flags(), options.given())
-    if options.finish:
-        schedule, config = finish_within(60 * options.finish, run.schedule, run.config, snapshot["log"])
-        run = dataclasses.replace(run, schedule=schedule, config=config)
-    return run, snapshot
+    return None
 
 
 def new_run(

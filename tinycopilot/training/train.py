@@ -41,7 +41,7 @@ from tinycopilot.training.observers import (
 )
 from tinycopilot.training.promotion import find_current_model
 from tinycopilot.training.schedule import REESTIMATE_AFTER, Schedule, Stage, chars_in_budget, lr_multiplier, reestimate
-from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
+from tinycopilot.training.setup import TrainOptions, new_run, new_train_state, open_run, summary
 from tinycopilot.training.train_state import TrainState, find_anomaly
 from tinycopilot.training.watch.observer import Watch, watch_page
 
@@ -135,12 +135,8 @@ def run_training(options: TrainOptions) -> ModelPaths:
             observers.append(
                 stack.enter_context(contextlib.closing(TensorBoardObserver(user_path(options.tensorboard))))
             )
-        snapshot = None
-        if options.resume:
-            run, snapshot = dist.from_main(lambda: resume_run(options, paths, folder, stack))
-        else:
-            dist.from_main(lambda: check_new_run(options, paths, folder, stack))
-            run = start_run(options, folder, device, dist, console)
+        interrupted = dist.from_main(lambda: open_run(options, paths, folder, stack))
+        run, snapshot = interrupted or (start_run(options, folder, device, dist, console), None)
         state = new_train_state(run, device, dist, snapshot)
         resume = resume_command(paths, options.unstored_flags())
         if page and dist.is_main:
