@@ -20,7 +20,7 @@ from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training import setup, train
-from tinycopilot.training.metrics import write_sample
+from tinycopilot.training.metrics import evaluation
 
 # No test depends on timing, not even through Hypothesis's deadline. `make soak` uses the long profile.
 NO_CLOCK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -86,7 +86,7 @@ def no_bfloat16_speed_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def short_samples() -> Iterator[None]:
     """Shorten the text samples of training runs: they take a third of a short run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "write_sample", functools.partial(write_sample, n_chars=8))
+        patch.setattr(train, "evaluation", functools.partial(evaluation, n_chars=8))
         yield
 
 

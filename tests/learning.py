@@ -14,9 +14,9 @@ from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.corpus import FACTS_NAME, HELD_OUT_NAME, TRAIN_NAME, Corpus, open_corpus
 from tinycopilot.training.log import Evaluation
-from tinycopilot.training.metrics import bits_per_char, write_sample
+from tinycopilot.training.metrics import evaluation
 from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.text import Text, write_text
+from tinycopilot.training.text import write_text
 from tinycopilot.training.train_config import TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -32,7 +32,7 @@ def write_corpus(train: Sequence[str], held_out: Sequence[str], folder: Path, la
     digest = hashlib.sha256()
     for name, texts in ((TRAIN_NAME, train), (HELD_OUT_NAME, held_out)):
         write_text(folder / name, texts)
-        Text(folder / name).feed(digest)
+        digest.update((folder / name).read_bytes())
     (folder / FACTS_NAME).write_text(json.dumps({"label": label, "digest": digest.hexdigest()}))
     return open_corpus(folder)
 
@@ -54,9 +54,7 @@ class Lesson:
         return BatchLoader(self.corpus.train, self.tokenizer, device)
 
     def evaluate(self, state: TrainState) -> Evaluation:
-        log, model = state.log, state.model
-        bits = bits_per_char(model, self.held_out)
-        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits, write_sample(model, self.tokenizer, n_chars=20))
+        return evaluation(state, self.tokenizer, self.held_out, n_chars=20)
 
 
 @contextlib.contextmanager

@@ -426,7 +426,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.json and not arguments.without:
         raise UserError("--json requires --without")
     if arguments.snapshot and not arguments.without:
-        from tinycopilot.training.snapshot import save_snapshot
+        from tinycopilot.training.finalize import save_snapshot
 
         print(save_snapshot(arguments.model_path, arguments.tokenizer_path, arguments.snapshot))
         return

@@ -34,10 +34,9 @@ from tinycopilot.paths import (
 )
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
-from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training.observers import JsonProgress, stderr_console
 from tinycopilot.training.saving import replace_pair
 from tinycopilot.training.setup import MIN_ADAPT_CHARS, TrainOptions
-from tinycopilot.training.terminal_progress import stderr_console
 from tinycopilot.training.train import train_without_saving
 
 MEASURED_CHARS = 20_000

@@ -63,7 +63,7 @@ def _describe_torch() -> dict[str, Any]:
 
 def _describe_model(paths: ModelPaths) -> dict[str, Any]:
     from tinycopilot.completion.network import load_pair  # noqa: PLC0415 (only in the child process)
-    from tinycopilot.training.reference import reference_text  # noqa: PLC0415
+    from tinycopilot.training.corpus import reference_text  # noqa: PLC0415
 
     try:
         network, tokenizer = load_pair(paths.model, paths.tokenizer)
@@ -86,7 +86,7 @@ def _reference_bits(network: "Network", tokenizer: "SimpleTokenizer", text: str)
 
     from tinycopilot.completion.decoding import log_softmax  # noqa: PLC0415
     from tinycopilot.model.tokenizer import DOCUMENT_START  # noqa: PLC0415
-    from tinycopilot.training.reference import UNKNOWN_BITS  # noqa: PLC0415
+    from tinycopilot.training.corpus import UNKNOWN_BITS  # noqa: PLC0415
 
     ids = np.array(tokenizer.encode(DOCUMENT_START + text))
     log_probs = log_softmax(network.forward(ids[:-1], network.new_cache()))

@@ -1,6 +1,5 @@
 """Rotary positions, and attention over the last W positions: a readable reference, and a fast equivalent."""
 
-import functools
 import math
 from typing import Final, Literal
 
@@ -30,14 +29,10 @@ def rotary_phases(first: int, n: int, d_head: int) -> tuple[Tensor, Tensor]:
     Computed in float64, so that differences of angles stay exact at large positions; on the CPU, because not every
     device has float64.
     """
-    angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * _rotary_rates(d_head)  # (n, D/2)
+    rates = ROTARY_BASE ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)  # (D/2)
+    angles = torch.arange(first, first + n, dtype=torch.float64)[:, None] * rates  # (n, D/2)
     sines = angles.sin()
     return angles.cos().repeat(1, 2), torch.cat((-sines, sines), dim=-1)
-
-
-@functools.cache
-def _rotary_rates(d_head: int) -> Tensor:
-    return ROTARY_BASE ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
 
 
 def rotate(x: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
@@ -103,6 +98,6 @@ class MultiHeadSelfAttention(nn.Module):
         q, k = rotate(heads[:2], phases).type_as(heads)  # (B, H, T, D) each
         v = heads[2]
         if cache is not None:
-            k, v = cache.append(k, v)  # (B, H, S, D) each
+            k, v = cache.keys.append(k), cache.values.append(v)  # (B, H, S, D) each
         y = fast_attention(q, k, v, attn_bias)
         return self.o_proj(y.transpose(1, 2).reshape(B, T, C))

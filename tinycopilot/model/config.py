@@ -52,9 +52,7 @@ class GPTConfig:
     @property
     def n_parameters(self) -> int:
         """Number of weights."""
-        block = 12 * self.d_model**2  # qkv 3, o_proj 1, up 4, down 4
-        block += 2 * self.d_model * (2 + self.conv_width - 1)  # two LayerNorms, two convolutions
-        return self.n_layers * block + 2 * self.vocab_size * self.d_model + 2 * self.d_model
+        return sum(map(math.prod, self.weight_shapes().values()))
 
     def context_start(self, n: int) -> int:
         """Return the position where the context of a prediction after `n` positions starts.

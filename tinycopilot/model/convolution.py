@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinycopilot.model.cache import ConvCache
+from tinycopilot.model.cache import RowCache
 
 
 class ShortConvolution(nn.Module):
@@ -18,12 +18,13 @@ class ShortConvolution(nn.Module):
         super().__init__()
         self.taps = nn.Parameter(torch.zeros(width - 1, d_model)) if width > 1 else None
 
-    def forward(self, x: Tensor, cache: ConvCache | None = None) -> Tensor:
+    def forward(self, x: Tensor, cache: RowCache | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C). With a cache, `x` continues the positions in it."""
         if self.taps is None:
             return x
         n_before, T = len(self.taps), x.size(1)  # noqa: N806
-        rows = F.pad(x, (0, 0, n_before, 0)) if cache is None else cache.append(x)  # (B, n_before + T, C)
+        rows = x if cache is None else cache.append(x)
+        rows = F.pad(rows, (0, 0, n_before + T - rows.size(1), 0))  # (B, n_before + T, C); zeros precede position 0
         for distance, tap in enumerate(self.taps, start=1):
             x = torch.addcmul(x, tap, rows[:, n_before - distance : n_before - distance + T])
         return x

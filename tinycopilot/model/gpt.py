@@ -51,20 +51,14 @@ class TinyGPT(nn.Module):
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Ids (B, T) -> logits (B, T, V) of the character after each. With a cache, `ids` continue what it has read."""
         T = ids.size(1)  # noqa: N806
-        S = T  # noqa: N806
-        if cache is not None:
-            cache.make_room(T)
-            first, end = cache.visible(T)
-            S = end - first  # noqa: N806
+        n_read = 0 if cache is None else cache.advance(T)
+        S = min(n_read, self.config.window - 1) + T  # noqa: N806
         x = self.embedding(ids)  # (B, T, C)
-        position = 0 if cache is None else cache.length
-        cos, sin = rotary_phases(position, T, self.config.d_head)
+        cos, sin = rotary_phases(n_read, T, self.config.d_head)
         phases = (cos.to(x), sin.to(x))  # (T, D) each, of x's dtype and device
         attn_bias = self._attn_bias(T, S, x)
         for i, block in enumerate(self.decoder_blocks()):
             x = block(x, phases, attn_bias, None if cache is None else cache.layers[i])  # (B, T, C)
-        if cache is not None:
-            cache.advance(T)
         return self.head(self.ln(x))  # (B, T, V)
 
     def _attn_bias(self, T: int, S: int, x: Tensor) -> Bias:  # noqa: N803
@@ -85,14 +79,9 @@ class TinyGPT(nn.Module):
         """The device of the weights."""
         return self.embedding.weight.device
 
-    def new_cache(self, batch: int = 1) -> KVCache:
-        """Return an empty cache of this network's shape, dtype and device."""
-        c = self.config
-        weight = self.embedding.weight
-        return KVCache(
-            n_layers=c.n_layers, n_heads=c.n_heads, d_head=c.d_head, window=c.window, conv_width=c.conv_width,
-            batch=batch, dtype=weight.dtype, device=weight.device,
-        )  # fmt: skip
+    def new_cache(self) -> KVCache:
+        """Return an empty cache, for a batch of any size."""
+        return KVCache(self.config)
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], cache: KVCache) -> Tensor:

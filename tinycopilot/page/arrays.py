@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-TYPES = ("float16", "float32", "int8", "uint16", "uint8")
-"""Element types that base.js reads."""
-
 
 class Arrays:
     """Collects arrays by name."""
@@ -19,9 +16,7 @@ class Arrays:
         self._table: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, array: ArrayLike, dtype: str) -> None:
-        """Add an array of any shape, little-endian, as one of TYPES."""
-        if dtype not in TYPES:
-            raise ValueError(f"base.js does not read {dtype}")
+        """Add an array of any shape, little-endian, of a `dtype` that base.js reads."""
         data = np.ascontiguousarray(array).astype(np.dtype(dtype).newbyteorder("<"))
         self._data += bytes(-len(self._data) % 4)  # typed arrays need aligned offsets
         self._table[name] = {"at": len(self._data), "type": dtype, "shape": list(data.shape)}

@@ -6,15 +6,14 @@ The box is the plot area; labels outside of it need `overflow: visible` and a ma
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """An axis: title, range and ticks."""
 
     title: str
@@ -27,16 +26,14 @@ class Axis:
         return min(max(100 * (value - self.low) / (self.high - self.low), -100), 200)
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A line through `points`. A NaN or infinity is a gap."""
 
     css_class: str
     points: Points
 
 
-@dataclass(frozen=True)
-class Dot:
+class Dot(NamedTuple):
     """A marked point, with a label, and a reading that is shown on hover."""
 
     css_class: str
@@ -46,8 +43,7 @@ class Dot:
     reading: str
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A text that is shown above the chart, with a vertical line, when the pointer is nearest to `x`."""
 
     x: float

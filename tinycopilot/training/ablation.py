@@ -9,6 +9,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +24,13 @@ from tinycopilot.model.cache import LayerCache
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.training.batches import BatchLoader, ids_of
-from tinycopilot.training.corpus import Corpus, CorpusError, prepare_corpus
-from tinycopilot.training.device import choose_device, device_label
+from tinycopilot.training.corpus import Corpus, prepare_corpus
+from tinycopilot.training.device import choose_device, device_label, thread_tuners
 from tinycopilot.training.interrupts import terminations_as_interrupt
-from tinycopilot.training.log import Evaluation
-from tinycopilot.training.metrics import bits_by_position, bits_per_char, write_sample
-from tinycopilot.training.observer import ObserverList
+from tinycopilot.training.metrics import bits_by_position, evaluation
+from tinycopilot.training.observers import ObserverList, TerminalProgress, stderr_console
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
-from tinycopilot.training.threads import thread_tuners
 from tinycopilot.training.train import EVAL_CHARS, train
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, Size, TrainConfig
 from tinycopilot.training.train_state import TrainState
@@ -150,12 +148,12 @@ def train_ablated(
 ) -> dict[str, Any]:
     """Train a network of this size without these parts; return its measurements.
 
-    Characters are counted over all epochs; bits are per character. Raises CorpusError for too little text.
+    Characters are counted over all epochs; bits are per character. Raises UserError for too little text.
     """
     tokenizer = SimpleTokenizer.of_common(corpus.train.counts())
     shape = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH)
     if len(corpus.train) <= shape.window:
-        raise CorpusError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
+        raise UserError(f"the corpus has {len(corpus.train)} characters; more than {shape.window} are needed")
     schedule = Schedule.over(epochs * len(corpus.train), (Stage(BATCH, shape.window),))
     torch.manual_seed(seed)
     state = TrainState(ablated_network(shape, without).to(device), train_config(without, seed))
@@ -165,13 +163,7 @@ def train_ablated(
         f"{corpus.label}: {len(corpus.train):,} characters to learn from, {len(held_out):,} held out; "
         f"{n_parameters / 1e6:.1f} M parameters on {device_label(device)}; {schedule.n_steps:,} steps"
     )
-
-    def evaluate(state: TrainState) -> Evaluation:
-        log, bits = state.log, bits_per_char(state.model, held_out)
-        return Evaluation(
-            log.n_steps, log.n_chars, log.seconds, bits, write_sample(state.model, tokenizer, n_chars=SAMPLE_CHARS)
-        )
-
+    evaluate = partial(evaluation, tokenizer=tokenizer, held_out=held_out, n_chars=SAMPLE_CHARS)
     eval_steps = {max(1, schedule.n_steps * i // N_EVALUATIONS) for i in range(1, N_EVALUATIONS + 1)}
     with TerminalProgress(console, schedule.n_chars) as progress:
         loader = BatchLoader(corpus.train, tokenizer, device, seed)

@@ -8,22 +8,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from tinycopilot import UserError
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.storage import load_data
-from tinycopilot.model.storage.limits import config_from_data
+from tinycopilot.model.storage.weights import config_from_data
 from tinycopilot.model.storage.writing import as_tensors, save_atomically
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths, model_to_save, shell_command
 from tinycopilot.training.corpus import Corpus, open_corpus
+from tinycopilot.training.interrupts import interrupts_ignored
 from tinycopilot.training.log import TrainLog
-from tinycopilot.training.observer import Observer
+from tinycopilot.training.observers import Observer
 from tinycopilot.training.schedule import Schedule, Stage
 from tinycopilot.training.train_config import TrainConfig
+from tinycopilot.training.train_state import DivergedError
 
 CHECKPOINT_S = 60.0
 CHECKPOINT_NAME = "checkpoint.pth"
@@ -125,71 +127,75 @@ def lock_run_folder(folder: Path, *, has_a_choice: bool = True) -> Iterator[None
 
 def load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
     """Return the run in `folder` and its last snapshot. Raises UserError if there is no valid one."""
+    parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
+    required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
     try:
-        return _load_run(folder)
+        data = load_data(folder / CHECKPOINT_NAME, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
+        corpus = open_corpus(folder)
+        if corpus.digest != data["corpus_digest"]:
+            raise UserError("the corpus copy has changed; discard the run")
+        plan = data["plan"]
+        run = Run(
+            flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
+            shape=config_from_data(data["shape"]),
+            config=TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data["recipe"].items()}),
+            schedule=Schedule(
+                tuple(Stage(*stage) for stage in plan["stages"]),
+                tuple(plan["steps"]), tuple(plan["settled_after"]), plan["settled_at"],
+            ),
+            facts=data["facts"],
+        )  # fmt: skip
+        return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = str(error).rpartition("; ")[0] or error  # without its advice
         raise UserError(f"cannot resume the run: {why}; discard it: {discard_command(folder)}") from None
 
 
-def _load_run(folder: Path) -> tuple[Run, dict[str, Any]]:
-    parts = ("asked", "shape", "recipe", "plan", "facts", "learner")
-    path = folder / CHECKPOINT_NAME
-    required = dict.fromkeys(parts, dict) | {"alphabet": str, "corpus_digest": str}
-    data = load_data(path, "checkpoint", required, max_pickle_bytes=MAX_PICKLE_BYTES)
-    corpus = open_corpus(folder)
-    if corpus.digest != data["corpus_digest"]:
-        raise UserError("the corpus copy has changed; discard the run")
-    run = Run(
-        flags=data["asked"], corpus=corpus, tokenizer=SimpleTokenizer(data["alphabet"]),
-        shape=config_from_data(data["shape"]), config=_config_from_data(data["recipe"]),
-        schedule=_schedule_from_data(data["plan"]), facts=data["facts"],
-    )  # fmt: skip
-    return run, as_tensors(data["learner"]) | {"log": TrainLog.from_data(data["learner"].get("log"))}
-
-
 def _schedule_to_data(schedule: Schedule) -> dict[str, Any]:
     """Return plain values, with the names that checkpoints of all versions use."""
     return {
-        "stages": [list(dataclasses.astuple(stage)) for stage in schedule.stages], "steps": schedule.steps,
+        "stages": [list(stage) for stage in schedule.stages], "steps": schedule.steps,
         "settled_after": schedule.reestimate_after, "settled_at": schedule.reestimated_at,
     }  # fmt: skip
 
 
-def _schedule_from_data(data: dict[str, Any]) -> Schedule:
-    stages = tuple(Stage(*stage) for stage in data["stages"])
-    return Schedule(stages, tuple(data["steps"]), tuple(data["settled_after"]), data["settled_at"])
-
-
-def _config_to_data(config: TrainConfig) -> dict[str, Any]:
-    """Return plain values, with the names that checkpoints of all versions use."""
-    return {name.replace("_lr", "_rate"): value for name, value in dataclasses.asdict(config).items()}
-
-
-def _config_from_data(data: dict[str, Any]) -> TrainConfig:
-    return TrainConfig(**{name.replace("_rate", "_lr"): value for name, value in data.items()})
-
-
 class CheckpointWriter(Observer):
-    """Writes the newest snapshot of a run to disk, every CHECKPOINT_S seconds and on `write`."""
+    """Writes the newest snapshot of a run to disk: at the start, every CHECKPOINT_S seconds, and after an error."""
 
-    def __init__(self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None]) -> None:
-        self._path, self._say = folder / CHECKPOINT_NAME, say
-        self._contents = {
+    def __init__(
+        self, folder: Path, run: Run, snapshot: dict[str, Any], say: Callable[[str], None], resume: str
+    ) -> None:
+        """`resume`: the command that resumes the run."""
+        self._path, self._say, self._resume = folder / CHECKPOINT_NAME, say, resume
+        self._contents = {  # with the names that checkpoints of all versions use
             "kind": "checkpoint",
             "asked": run.flags,
             "alphabet": run.tokenizer.alphabet,
             "shape": dataclasses.asdict(run.shape),
-            "recipe": _config_to_data(run.config),
+            "recipe": {name.replace("_lr", "_rate"): value for name, value in vars(run.config).items()},
             "plan": _schedule_to_data(run.schedule),
             "facts": run.facts,
             "corpus_digest": run.corpus.digest,
         }
-        self.written_step = 0
-        """The step of the checkpoint on disk."""
-        self.finished = False
+        self._written_step = 0
+        self._is_finished = False
         self._newest = snapshot
         self._written_at = time.monotonic()  # a clock that never jumps
+
+    def __enter__(self) -> Self:
+        self.write()  # from here on the run can be resumed, even if this process is killed
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """After an error, write a checkpoint, and print how to resume the run."""
+        if error is None or self._is_finished:
+            return
+        with interrupts_ignored():
+            self.write()
+        if isinstance(error, DivergedError):
+            self._say(f"this run cannot be resumed; discard it: {discard_command(self._path.parent)}")
+        elif can_resume(self._path.parent):
+            self._say(f"stopped; the checkpoint is of step {self._written_step:,}; resume with: {self._resume}")
 
     def on_schedule(self, schedule: Schedule) -> None:
         """Store the new schedule in later checkpoints."""
@@ -207,12 +213,12 @@ class CheckpointWriter(Observer):
         state = self._newest | {"log": self._newest["log"].to_data()}
         try:
             save_atomically(self._contents | {"learner": state}, self._path)
-            self.written_step = self._newest["log"].n_steps
+            self._written_step = self._newest["log"].n_steps
         except OSError as error:
-            kept = f"; the one of step {self.written_step:,} is kept" if can_resume(self._path.parent) else ""
+            kept = f"; the one of step {self._written_step:,} is kept" if can_resume(self._path.parent) else ""
             self._say(f"cannot write a checkpoint ({error.strerror}){kept}")
 
     def finish(self) -> None:
         """Delete the checkpoint, after the model was saved."""
-        self.finished = True
+        self._is_finished = True
         self._path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Prepare a corpus: drop duplicate documents, hold some out, and store training and held-out text on disk.
 
-Documents are streamed: only a digest of each is kept in memory, and the text of candidates for holding out.
+Documents are streamed: only a digest of each is kept in memory, and the text of candidates for holding out. Imports no
+PyTorch.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from tinycopilot import UserError
 from tinycopilot.atomic import atomic_write
 from tinycopilot.files.left_out import LeftOut, Reason
 from tinycopilot.model.tokenizer import DOCUMENT_START
+from tinycopilot.paths import bundled_path
 from tinycopilot.training.sources import documents
 from tinycopilot.training.text import Text, write_text
 
@@ -24,11 +26,11 @@ HELD_OUT_SHARE = 0.05
 HELD_OUT_CHARS = 100_000
 """This share of a corpus is held out, up to this many characters."""
 
+UNKNOWN_BITS = 16.0
+"""Cost of a character outside the vocabulary, besides that of the unknown id: one of 65,536. Without it, a smaller
+vocabulary would give fewer bits."""
+
 TRAIN_NAME, HELD_OUT_NAME, FACTS_NAME = "train.bin", "held_out.bin", "corpus.json"
-
-
-class CorpusError(UserError):
-    """A corpus that cannot be trained on."""
 
 
 @dataclass(frozen=True)
@@ -67,27 +69,26 @@ def prepare_corpus(
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """Return the corpus that `prepare_corpus` stored in `folder`. Raises CorpusError if its digest differs."""
+    """Return the corpus that `prepare_corpus` stored in `folder`. Raises UserError if its digest differs."""
     path = folder / FACTS_NAME
     try:
         facts = json.loads(path.read_text("utf-8"))
         label, digest = str(facts["label"]), facts["digest"]
     except FileNotFoundError:
-        raise CorpusError(f"{folder}: no prepared corpus here; prepare it again") from None
-    except (OSError, ValueError, RecursionError):
-        raise CorpusError(f"{path}: cannot be read; prepare the corpus again") from None
-    except (KeyError, TypeError):
-        raise CorpusError(f"{path}: damaged; prepare the corpus again") from None
+        raise UserError(f"{folder}: no prepared corpus here; prepare it again") from None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        raise UserError(f"{path}: damaged, or cannot be read; prepare the corpus again") from None
     corpus = Corpus(Text(folder / TRAIN_NAME), Text(folder / HELD_OUT_NAME), label, digest)
     if _digest(corpus.train, corpus.held_out) != digest:
-        raise CorpusError(f"{folder}: the corpus has changed; prepare it again")
+        raise UserError(f"{folder}: the corpus has changed; prepare it again")
     return corpus
 
 
-def _digest(train: Text, held_out: Text) -> str:
+def _digest(*texts: Text) -> str:
     digest = hashlib.sha256()
-    train.feed(digest)
-    held_out.feed(digest)
+    for text in texts:
+        with text.path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
@@ -156,3 +157,12 @@ def _hold_out_tail(folder: Path) -> None:
     tail = tail[line_ends[0] :] if len(line_ends) else tail  # the line break before it serves as DOCUMENT_START
     held_out.path.write_bytes(np.concatenate([tail, held_out.read()]).astype("<u2").tobytes())
     os.truncate(train.path, (len(train) - len(tail)) * 2)
+
+
+def reference_text() -> str:
+    """Return bundled Python that no model was trained on, to compare models. Raises UserError if it is missing."""
+    path = bundled_path("paras") / "reference.txt"
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); reinstall tinycopilot") from None

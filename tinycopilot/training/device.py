@@ -1,11 +1,16 @@
-"""The training device: selection, label, bfloat16 support, and utilization."""
+"""The training device: selection, label, number of threads, bfloat16 support, and utilization."""
 
+import os
 import time
+import timeit
 
 import torch
 
 from tinycopilot import UserError
 from tinycopilot.model.gpt import GPTConfig
+from tinycopilot.process import usable_cores
+from tinycopilot.training.log import LogInterval
+from tinycopilot.training.observers import Observer
 from tinycopilot.training.schedule import Schedule
 
 BFLOAT16_PEAK = {
@@ -16,6 +21,9 @@ BFLOAT16_PEAK = {
 
 MAX_TIME_RATIO = 0.8
 """bfloat16 is used if it takes at most this share of the time of float32, since the rest of a step has to convert."""
+
+CHECK_S = 60.0
+"""Time between changes of the number of threads: the system's load is an average over a minute."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -35,6 +43,40 @@ def device_label(device: torch.device) -> str:
     return "the GPU" if device.type == "mps" else f"the CPU (threads: {torch.get_num_threads()})"
 
 
+class ThreadTuner(Observer):
+    """Sets PyTorch's number of threads on a CPU, now and after intervals: the cores that other programs leave idle.
+
+    At most the initial number. Threads wait for each other after each matrix product, and spin meanwhile. If another
+    program delays one, all are delayed: with one other busy process on two cores, two threads were nearly four times
+    slower than on an idle machine, while one thread was as fast as before (for a higher load, see benchmarks/LOG.md).
+    """
+
+    def __init__(self) -> None:
+        self._most = torch.get_num_threads()
+        self._checked_at = time.monotonic()
+        self._choose(own=0)  # this process has been busy for a second or two at most
+
+    def on_interval(self, interval: LogInterval) -> None:  # noqa: ARG002
+        """Choose again, if the load average reflects the last choice by now."""
+        if time.monotonic() - self._checked_at >= CHECK_S:
+            self._checked_at = time.monotonic()
+            self._choose(own=torch.get_num_threads())
+
+    def _choose(self, own: int) -> None:
+        try:
+            load = os.getloadavg()[0]  # running or waiting processes, this one's threads included
+        except (AttributeError, OSError):  # Windows has no load average
+            return
+        threads = max(1, min(self._most, round(usable_cores() - max(0.0, load - own))))
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+
+
+def thread_tuners(device: torch.device) -> list[Observer]:
+    """Return a ThreadTuner, if the network is trained on the CPU."""
+    return [ThreadTuner()] if device.type == "cpu" else []
+
+
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether matrix products are faster in bfloat16 than in float32.
 
@@ -50,12 +92,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def _product_seconds(dtype: torch.dtype) -> float:
     """Return the minimum time of a matrix product of typical shape."""
     x, weight = torch.ones(2048, 128, dtype=dtype), torch.ones(128, 512, dtype=dtype)
-    seconds = []
-    for _ in range(10):
-        started = time.perf_counter()
-        x @ weight
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return min(timeit.repeat(lambda: x @ weight, number=1, repeat=10))
 
 
 def operations(shape: GPTConfig, schedule: Schedule) -> float:

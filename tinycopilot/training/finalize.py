@@ -1,9 +1,8 @@
-"""Finalize a run: measure the network, compare it with the model in use, save it, write the report."""
+"""From a run to a model: measure the network, compare it with the model in use, save it, write the report."""
 
 import contextlib
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,17 @@ import torch
 from tinycopilot import UserError, __version__
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.page_file import check_replaceable, write_page
-from tinycopilot.paths import ModelPaths, move_command, unused_paths, user_model
+from tinycopilot.paths import ModelPaths, model_to_save, move_command, unused_paths, user_model
 from tinycopilot.training.batches import ids_of
-from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run
+from tinycopilot.training.checkpoint import ELSEWHERE, ELSEWHERE_CHARS, Run, can_resume, load_run, run_folder
 from tinycopilot.training.corpus import open_corpus
 from tinycopilot.training.device import share_of_peak
 from tinycopilot.training.log import TrainLog
 from tinycopilot.training.metrics import bits_by_position, bits_per_char, hardest_characters
-from tinycopilot.training.promotion import (
-    Bits,
-    comparable_bits,
-    comparison_line,
-    evaluate_current_model,
-    find_current_model,
-    reference_bits,
-)
+from tinycopilot.training.promotion import Bits, comparable_bits, compare, find_current_model, reference_bits
 from tinycopilot.training.report.page import page
-from tinycopilot.training.saving import save_pair
+from tinycopilot.training.saving import check_overwritable, save_pair
 from tinycopilot.training.train_state import TrainState
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    """The files of the new model, and whether it is in use."""
-
-    paths: ModelPaths
-    is_in_use: bool
 
 
 def finalize(
@@ -45,46 +29,44 @@ def finalize(
     run: Run,
     command: str,
     paths: ModelPaths,
-    world_size: int,
     say: Callable[[str], None],
     finish: Callable[[], None],
     *,
     use_anyway: bool = False,
-) -> SavedModel:
+) -> ModelPaths:
     """Measure, compare with the model in use, save, `finish` the run, write the report, and print the results.
 
     The new model is saved at `paths`, unless it is worse than the model in use (promotion.py) and not `use_anyway`;
-    then it is saved next to it, under the first free number.
+    then it is saved next to it, under the first free number. Returns its files.
     """
     model, log = state.result(), state.log
     targets, bits = bits_by_position(model, ids_of(run.corpus.held_out, run.tokenizer))
     log.held_out_bits = bits.mean().item()
     log.hardest = hardest_characters(run.tokenizer, targets, bits)
-    facts = run.facts | _after(model, run)
-    facts |= provenance(run, log, model.device, world_size)
-    found, for_all = find_current_model(paths), paths == user_model()
-    current = evaluate_current_model(*found, run.corpus.held_out, with_reference=for_all) if found else None
+    facts = run.facts | _after(model, run) | provenance(run, log, model.device, state.dist.world_size)
+    for_all = paths == user_model()
     new = Bits(comparable_bits(targets, bits, run.tokenizer), reference_bits(model, run.tokenizer) if for_all else None)
-    is_worse = current is not None and current.is_better_than(new)
-    saved = SavedModel(unused_paths(paths) if is_worse and not use_anyway else paths, not is_worse or use_anyway)
-    kept = save_pair(saved.paths, model, run.tokenizer, facts)
+    current = find_current_model(paths)
+    is_worse, comparison = compare(new, *current, run.corpus.held_out) if current else (False, "")
+    saved = unused_paths(paths) if is_worse and not use_anyway else paths
+    kept = save_pair(saved, model, run.tokenizer, facts)
     finish()
-    for line in _closing(saved.paths, log, facts):
+    for line in _closing(saved, log, facts):
         say(line)
-    if current:
-        say(comparison_line(new, current))
+    if comparison:
+        say(comparison)
         say(_verdict(paths, saved, kept, is_worse=is_worse))
     try:
-        say(f"training report: {_draw(saved.paths, kept, log, facts, command)}")
+        say(f"training report: {_draw(saved, kept, log, facts, command)}")
     except UserError as error:
         say(f"no training report: {error}")  # the model is saved, which matters more
     return saved
 
 
-def _verdict(paths: ModelPaths, saved: SavedModel, kept: ModelPaths | None, *, is_worse: bool) -> str:
+def _verdict(paths: ModelPaths, saved: ModelPaths, kept: ModelPaths | None, *, is_worse: bool) -> str:
     """Return a line: which model is in use now, and the command that switches to the other one."""
-    if not saved.is_in_use:
-        moves = [(paths, unused_paths(paths)), (saved.paths, paths)]
+    if saved != paths:
+        moves = [(paths, unused_paths(paths)), (saved, paths)]
         return (
             f"NOT IN USE: it is worse than the model in use. To use it anyway, train with --use-anyway, "
             f"or run: {move_command(*moves)}"
@@ -103,9 +85,8 @@ def _after(model: TinyGPT, run: Run) -> dict[str, float]:
     return {"elsewhere_bits": bits_per_char(model, ids_of(text, run.tokenizer, ELSEWHERE_CHARS))}
 
 
-def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -> dict[str, Any]:
+def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int = 1) -> dict[str, Any]:
     """Return the provenance that is stored in the model file: plain values, without paths of the user."""
-    speed = log.chars_per_second
     return {
         "corpus": run.corpus.label,
         "corpus_sha256": run.corpus.digest,
@@ -121,7 +102,7 @@ def provenance(run: Run, log: TrainLog, device: torch.device, world_size: int) -
         "chars": log.n_chars,
         "best_step": log.best_step,
         "seconds": round(log.seconds, 1),
-        "chars_per_second": round(speed),
+        "chars_per_second": round(log.chars_per_second),
         "share_of_peak": share_of_peak(run.shape, run.schedule, log.seconds, device, world_size),
         "device": device.type,
         "precision": "bfloat16" if run.config.bfloat16 else "float32",
@@ -172,3 +153,28 @@ def _draw(paths: ModelPaths, kept: ModelPaths | None, log: TrainLog, facts: dict
     shown = [(name.replace("_", " "), _as_shown(value)) for name, value in facts.items() if value is not None]
     write_page(report, page(log, title=f"{paths.model.name}: {facts['corpus']}", command=command, facts=shown))
     return report
+
+
+def save_snapshot(model_path: str | None, tokenizer_path: str | None, file: str) -> str:
+    """Save the (averaged) weights of the newest checkpoint to `file`, and the tokenizer next to it.
+
+    The run, whose model will be saved at `model_path`, is not changed, and may be active. Returns a line to print.
+    Raises UserError.
+    """
+    folder = run_folder(model_to_save(model_path, tokenizer_path))
+    if not can_resume(folder):
+        raise UserError(f"{folder}: no unfinished run here; give the --model-path of one")
+    paths = model_to_save(file)
+    check_overwritable(paths)
+    run, snapshot = load_run(folder)
+    log = snapshot["log"]
+    model = TinyGPT(run.shape)
+    try:
+        model.load_state_dict(snapshot["average"] or snapshot["weights"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{folder}: the checkpoint is from another version ({str(error).splitlines()[0]})") from None
+    facts = run.facts | provenance(run, log, torch.device("cpu"))
+    facts |= {"held_out_bits": log.evaluations[-1].bits if log.evaluations else None, "best_step": log.n_steps}
+    save_pair(paths, model, run.tokenizer, facts)
+    weights = "averaged weights" if snapshot["average"] else "weights"
+    return f"{paths.model}: {weights} after step {log.n_steps:,}, {log.n_chars:,} characters"

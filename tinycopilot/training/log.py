@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, Self
 
 INTERVAL_STEPS = 20
 """Steps in one LogInterval, after which losses are checked and a snapshot is taken."""
 
 
-@dataclass(frozen=True)
-class LogInterval:
+class LogInterval(NamedTuple):
     """Several training steps, logged together."""
 
     step: int
@@ -25,8 +24,7 @@ class LogInterval:
     """Learning rate at its end, as a share of the peak."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """An evaluation on held-out text, and a sample that the network wrote."""
 
     step: int
@@ -38,8 +36,7 @@ class Evaluation:
     """The prompt and its continuation."""
 
 
-@dataclass(frozen=True)
-class HardCharacter:
+class HardCharacter(NamedTuple):
     """How well one character is predicted in the held-out text."""
 
     character: str
@@ -80,7 +77,7 @@ class TrainLog:
 
     def to_data(self) -> dict[str, Any]:
         """Return numbers, strings and lists, a row for each record, by the names that checkpoints use."""
-        rows = {name: [list(astuple(record)) for record in getattr(self, name)] for name in _RECORDS}
+        rows = {name: [list(record) for record in getattr(self, name)] for name in _RECORDS}
         data: dict[str, Any] = vars(self) | rows | {"events": list(self.events)}
         return {_SAVED_NAMES.get(name, name): value for name, value in data.items()}
 

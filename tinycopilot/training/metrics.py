@@ -1,4 +1,4 @@
-"""Metrics on held-out text: bits per character, by position and by character; and samples."""
+"""Metrics on held-out text: bits per character, by position and by character; samples; and evaluations of both."""
 
 import math
 
@@ -8,7 +8,10 @@ from torch.nn import functional as F
 
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
-from tinycopilot.training.log import HardCharacter
+from tinycopilot.training.log import Evaluation, HardCharacter
+from tinycopilot.training.train_state import TrainState
+
+SAMPLE_CHARS = 160
 
 
 def bits_per_char(model: TinyGPT, ids: Tensor, streams: int = 32) -> float:
@@ -29,7 +32,7 @@ def bits_by_position(model: TinyGPT, ids: Tensor, streams: int = 32, chunk: int 
     n = (len(ids) - 1) // streams
     inputs = ids[: streams * n].view(streams, n).long().to(model.device)
     targets = ids[1 : streams * n + 1].view(streams, n).long().to(model.device)
-    cache = model.new_cache(batch=streams)
+    cache = model.new_cache()
     bits = []
     for i in range(0, n, chunk):
         logits = model(inputs[:, i : i + chunk], cache)  # (streams, T, V)
@@ -46,8 +49,17 @@ def hardest_characters(tokenizer: SimpleTokenizer, targets: Tensor, bits: Tensor
     return [HardCharacter(tokenizer.decode([i]), int(n[i]), (total[i] / n[i]).item()) for i in worst]
 
 
-def write_sample(model: TinyGPT, tokenizer: SimpleTokenizer, prompt: str = "def ", n_chars: int = 160) -> str:
+def write_sample(model: TinyGPT, tokenizer: SimpleTokenizer, prompt: str = "def ", n_chars: int = SAMPLE_CHARS) -> str:
     """Return `prompt` and its continuation, with a fixed seed, so that samples of one run can be compared."""
     dice = torch.Generator().manual_seed(0)
     generated = model.generate(tokenizer.encode(DOCUMENT_START + prompt), temperature=0.6, generator=dice)
     return prompt + tokenizer.decode(next(generated) for _ in range(n_chars))
+
+
+def evaluation(
+    state: TrainState, tokenizer: SimpleTokenizer, held_out: Tensor, prompt: str = "def ", n_chars: int = SAMPLE_CHARS
+) -> Evaluation:
+    """Evaluate the network on `held_out`, ids, (N,), and let it write a sample."""
+    log, model = state.log, state.model
+    sample = write_sample(model, tokenizer, prompt, n_chars)
+    return Evaluation(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, held_out), sample)

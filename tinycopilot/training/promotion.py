@@ -7,7 +7,7 @@ project is worse everywhere else. The two measurements have equal weight.
 
 import contextlib
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,13 +17,12 @@ from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import ModelPaths, Origin, find_model, user_model
 from tinycopilot.training.batches import ids_of
+from tinycopilot.training.corpus import UNKNOWN_BITS, reference_text
 from tinycopilot.training.metrics import bits_by_position
-from tinycopilot.training.reference import UNKNOWN_BITS, reference_text
 from tinycopilot.training.text import Text
 
 
-@dataclass(frozen=True)
-class Bits:
+class Bits(NamedTuple):
     """Bits per character of a model on held-out and reference text; None if not measured."""
 
     held_out: float
@@ -34,19 +33,9 @@ class Bits:
         texts = [self.held_out, *([] if self.reference is None else [self.reference])]
         return math.fsum(texts) / len(texts)
 
-
-@dataclass(frozen=True)
-class CurrentModel:
-    """The model in use, which the new one would replace."""
-
-    paths: ModelPaths
-    origin: Origin
-    bits: Bits | None
-    """None if it cannot be loaded."""
-
-    def is_better_than(self, new: Bits) -> bool:
-        """Whether it should stay in use; so if the new model's bits are NaN."""
-        return self.bits is not None and not new.mean() <= self.bits.mean()
+    def is_better_than(self, new: "Bits") -> bool:
+        """Whether the model in use, with these bits, should stay in use; so if the new model's bits are NaN."""
+        return not new.mean() <= self.mean()
 
 
 def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
@@ -60,14 +49,22 @@ def find_current_model(target: ModelPaths) -> tuple[ModelPaths, Origin] | None:
     return (paths, origin) if paths.exist() else None
 
 
-def evaluate_current_model(paths: ModelPaths, origin: Origin, held_out: Text, *, with_reference: bool) -> CurrentModel:
-    """Measure the model in use: bits per character of the network alone, on the new model's held-out text."""
+def compare(new: Bits, paths: ModelPaths, origin: Origin, held_out: Text) -> tuple[bool, str]:
+    """Measure the model in use, the network alone, on the same texts as the `new` one.
+
+    Returns whether it is better, and one line that compares the two models.
+    """
+    named = f"{paths.model} ({origin.value})"
     try:
         model, tokenizer = load_pair(paths.model, paths.tokenizer)
     except UserError:
-        return CurrentModel(paths, origin, None)
+        return False, f"{named} cannot be read: nothing to compare with"
     here = comparable_bits(*bits_by_position(model, ids_of(held_out, tokenizer)), tokenizer)
-    return CurrentModel(paths, origin, Bits(here, reference_bits(model, tokenizer) if with_reference else None))
+    current = Bits(here, None if new.reference is None else reference_bits(model, tokenizer))
+    line = f"compared with {named}: held-out text {new.held_out:.3f}, before {current.held_out:.3f}"
+    if current.reference is not None:
+        line += f"; everyday Python (the reference text) {new.reference:.3f}, before {current.reference:.3f}"
+    return current.is_better_than(new), f"{line} bits per character"
 
 
 def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
@@ -84,14 +81,3 @@ def reference_bits(model: TinyGPT, tokenizer: SimpleTokenizer) -> float | None:
 def comparable_bits(targets: Tensor, bits: Tensor, tokenizer: SimpleTokenizer) -> float:
     """Return the mean of `bits_by_position`, (N,) each, comparable between models of different vocabularies."""
     return (bits + UNKNOWN_BITS * (targets == tokenizer.unknown_id)).mean().item()
-
-
-def comparison_line(new: Bits, current: CurrentModel) -> str:
-    """Return one line that compares the two models."""
-    named = f"{current.paths.model} ({current.origin.value})"
-    if current.bits is None:
-        return f"{named} cannot be read: nothing to compare with"
-    line = f"compared with {named}: held-out text {new.held_out:.3f}, before {current.bits.held_out:.3f}"
-    if new.reference is not None and current.bits.reference is not None:
-        line += f"; everyday Python (the reference text) {new.reference:.3f}, before {current.bits.reference:.3f}"
-    return f"{line} bits per character"

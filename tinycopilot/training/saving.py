@@ -29,7 +29,7 @@ def check_writable(paths: ModelPaths) -> None:
             raise UserError(f"{problem}; use another --model-path") from None
 
 
-def check_replaceable(paths: ModelPaths) -> None:
+def check_overwritable(paths: ModelPaths) -> None:
     """Raise UserError if a path that the user gave is an existing file that is not a model; called before training.
 
     `--model-path notes.txt` is a mistake. An empty file may be replaced.

@@ -30,13 +30,12 @@ from tinycopilot.training.checkpoint import (
     lock_run_folder,
     resume_command,
 )
-from tinycopilot.training.corpus import Corpus, CorpusError, open_corpus, prepare_corpus
+from tinycopilot.training.corpus import Corpus, open_corpus, prepare_corpus
 from tinycopilot.training.device import device_label, has_fast_bfloat16
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.metrics import bits_per_char
-from tinycopilot.training.saving import check_replaceable, check_writable
-from tinycopilot.training.schedule import Schedule, stages_for
-from tinycopilot.training.time_budget import finish_within
+from tinycopilot.training.saving import check_overwritable, check_writable
+from tinycopilot.training.schedule import Schedule, finish_within, stages_for
 from tinycopilot.training.train_config import CONV_WIDTH, SIZES, TrainConfig
 from tinycopilot.training.train_state import TrainState
 
@@ -79,7 +78,7 @@ class TrainOptions:
     watch: str | None = None
     """HTML page that is updated during training (watch/); empty: next to the model."""
     progress: str | None = None
-    """`json`: print progress to standard output (json_progress.py)."""
+    """`json`: print progress to standard output (observers.py)."""
     exclude: frozenset[Path] = frozenset()
     """Files in the corpus folders that are not trained on."""
     measure_forgetting: bool = True
@@ -99,8 +98,9 @@ class TrainOptions:
         flags += ["--watch"] if self.watch is not None else []
         return flags + ([_from_anywhere(self.watch)] if self.watch else [])
 
-    def _check_values(self) -> None:
-        """Raise UserError for values that the command line's parser rejects; the Python API has no parser."""
+    def flags(self) -> dict[str, Any]:
+        """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
+        # The command line's parser rejects these values; the Python API has no parser.
         if self.corpus is not None and not self.corpus:
             raise UserError("the corpus is an empty list; give files or folders")
         if self.size is not None and self.size not in SIZES:
@@ -109,10 +109,6 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < MAX_AMOUNT:
                 raise UserError(f"{name} must be a number above 0, not {value}")
-
-    def flags(self) -> dict[str, Any]:
-        """Return the flags that determine the result, with values or defaults. Paths are absolute. Raises UserError."""
-        self._check_values()
         if self.finish and not self.resume:
             raise UserError("--finish requires --resume")
         if self.epochs and self.minutes:
@@ -135,33 +131,33 @@ def _from_anywhere(name: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 (a glob is not a Path, and the file need not exist)
 
 
-def check_new_run(options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack) -> None:
-    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError."""
-    options.flags()
+def open_run(
+    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
+) -> tuple[Run, dict[str, Any]] | None:
+    """Check that the run and its model can be saved, and lock its folder, before minutes of work. Raises UserError.
+
+    Returns the interrupted run and its last snapshot, or None for a new run.
+    """
+    flags = options.flags()
     check_writable(paths)
-    check_replaceable(paths)
+    if not options.resume:
+        check_overwritable(paths)
+    elif not can_resume(folder):
+        raise UserError(f"{folder}: no run to resume; start one without --resume")
     stack.enter_context(lock_run_folder(folder))  # its error is that of an active run
+    if options.resume:
+        run, snapshot = load_run(folder)
+        run.refuse_if_other(flags, options.given())
+        if options.finish:
+            schedule, config = finish_within(60 * options.finish, run.schedule, run.config, snapshot["log"])
+            run = dataclasses.replace(run, schedule=schedule, config=config)
+        return run, snapshot
     if can_resume(folder):
         raise UserError(
             f"{folder}: there is an unfinished run; resume it: {resume_command(paths)}, "
             f"or discard it: {discard_command(folder)}"
         )
-
-
-def resume_run(
-    options: TrainOptions, paths: ModelPaths, folder: Path, stack: contextlib.ExitStack
-) -> tuple[Run, dict[str, Any]]:
-    """Lock the folder of an interrupted run; return the run and its last snapshot. Raises UserError."""
-    check_writable(paths)
-    if not can_resume(folder):
-        raise UserError(f"{folder}: no run to resume; start one without --resume")
-    stack.enter_context(lock_run_folder(folder))
-    run, snapshot = load_run(folder)
-    run.refuse_if_other(options.flags(), options.given())
-    if options.finish:
-        schedule, config = finish_within(60 * options.finish, run.schedule, run.config, snapshot["log"])
-        run = dataclasses.replace(run, schedule=schedule, config=config)
-    return run, snapshot
+    return None
 
 
 def new_run(
@@ -185,7 +181,7 @@ def new_run(
         shape, is_long = GPTConfig(tokenizer.vocab_size, **size.shape(), conv_width=CONV_WIDTH), size.is_long
     if len(corpus.train) <= shape.window:
         characters = f"{len(corpus.train)} character{'s' * (len(corpus.train) != 1)}"
-        raise CorpusError(
+        raise UserError(
             f"the corpus has {characters} to train on, but needs more than one window of {shape.window}; add more text"
         )
     if line := unknown_characters_line(counts, len(corpus.train), tokenizer):
@@ -247,7 +243,7 @@ def corpus_size_warning(n_chars: int, shape: GPTConfig, flags: dict[str, Any], m
 def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: SimpleTokenizer) -> str:
     """Return a line about the characters outside the vocabulary, among `n_chars`; empty if there are none.
 
-    `counts` comes from Text.counts. Raises CorpusError if only whitespace is in the vocabulary.
+    `counts` comes from Text.counts. Raises UserError if only whitespace is in the vocabulary.
     """
     known = set(tokenizer.alphabet)
     unknown = Counter({character: n for character, n in counts.items() if character not in known})
@@ -256,7 +252,7 @@ def unknown_characters_line(counts: Counter[str], n_chars: int, tokenizer: Simpl
     if n_chars > counts.total():
         some += f"{', ' * bool(some)}characters above U+FFFE, such as emoji"
     if not any(character in known and not character.isspace() for character in counts):
-        raise CorpusError(
+        raise UserError(
             f"the corpus has no character in the vocabulary ({some}); add text in which each character occurs more "
             f"than once, or omit --init"
         )

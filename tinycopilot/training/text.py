@@ -1,6 +1,5 @@
 """Text on disk, with 16 bits per character: written document by document, read through short-lived memory maps."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,11 +45,6 @@ class Text:
     def read(self, first: int = 0, n_chars: int | None = None) -> NDArray[np.uint16]:
         """Return at most `n_chars` characters from `first`; by default all."""
         return self._map()[first : None if n_chars is None else first + n_chars].astype(np.uint16)
-
-    def feed(self, digest: "hashlib._Hash") -> None:
-        """Update `digest` with the whole text."""
-        for first in range(0, len(self), PIECE_CHARS):
-            digest.update(self.read(first, PIECE_CHARS).astype(UNIT, copy=False).data)
 
     def counts(self) -> Counter[str]:
         """Return the number of occurrences of each character, except of those above 16 bits, which `len` includes."""

@@ -4,9 +4,8 @@ import contextlib
 import dataclasses
 import math
 import shutil
-import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,29 +22,27 @@ from tinycopilot.training.batches import BatchLoader, ids_of
 from tinycopilot.training.checkpoint import (
     CheckpointWriter,
     Run,
-    can_resume,
-    discard_command,
     resume_command,
     run_folder,
 )
-from tinycopilot.training.device import choose_device
+from tinycopilot.training.device import choose_device, thread_tuners
 from tinycopilot.training.distributed import DistContext, dist_context
-from tinycopilot.training.finalize import SavedModel, finalize, provenance
-from tinycopilot.training.interrupts import interrupts_ignored, terminations_as_interrupt
-from tinycopilot.training.json_progress import JsonProgress
+from tinycopilot.training.finalize import finalize, provenance
+from tinycopilot.training.interrupts import terminations_as_interrupt
 from tinycopilot.training.log import INTERVAL_STEPS, Evaluation, LogInterval
-from tinycopilot.training.metrics import bits_per_char, write_sample
-from tinycopilot.training.observer import Observer, ObserverList
-from tinycopilot.training.optim import lr_multiplier, set_rates
+from tinycopilot.training.metrics import evaluation
+from tinycopilot.training.observers import (
+    JsonProgress,
+    Observer,
+    ObserverList,
+    TensorBoardObserver,
+    TerminalProgress,
+    stderr_console,
+)
 from tinycopilot.training.promotion import find_current_model
-from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.setup import TrainOptions, check_new_run, new_run, new_train_state, resume_run, summary
-from tinycopilot.training.spikes import DivergedError, find_anomaly, roll_back
-from tinycopilot.training.tensorboard import TensorBoardObserver
-from tinycopilot.training.terminal_progress import TerminalProgress, stderr_console
-from tinycopilot.training.threads import thread_tuners
-from tinycopilot.training.time_budget import REESTIMATE_AFTER, chars_in_budget, reestimate
-from tinycopilot.training.train_state import TrainState
+from tinycopilot.training.schedule import REESTIMATE_AFTER, Schedule, Stage, chars_in_budget, lr_multiplier, reestimate
+from tinycopilot.training.setup import TrainOptions, new_run, new_train_state, open_run, summary
+from tinycopilot.training.train_state import TrainState, find_anomaly
 from tinycopilot.training.watch.observer import Watch, watch_page
 
 EVAL_CHARS = 20_000
@@ -59,29 +56,27 @@ def train(
     evaluate: Callable[[TrainState], Evaluation] | None = None,
     eval_steps: Collection[int] = (),
     observer: Observer = Observer(),  # noqa: B008 (stateless)
-    dist: DistContext = DistContext(),  # noqa: B008 (frozen)
-    until: int = sys.maxsize,
 ) -> None:
-    """The training loop: take the steps of `schedule` that `state` has not taken yet, up to step `until`.
+    """The training loop: take the steps of `schedule` that `state` has not taken yet, until it is estimated again.
 
     `evaluate` measures the network on held-out text, at the end of each log interval that contains one of `eval_steps`.
     Afterwards, `state.result()` has the weights of the best evaluation, since long training overfits a small corpus.
     Deterministic with one thread: a run resumed from a snapshot ends with the same weights as an uninterrupted one.
     Raises DivergedError if losses spike or are not finite, after repeated rollbacks.
     """
-    model, optimizers, config = state.model, state.optimizers, state.config
+    model, config, dist = state.model, state.config, state.dist
     forward = dist.wrap_model(torch.compile(model) if model.device.type == "cuda" else model)  # type: ignore[arg-type]
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=config.bfloat16)
     proven = latest = state.snapshot()  # `proven` is one interval older: a whole interval after it went well
 
-    while state.log.n_steps < min(until, schedule.n_steps):
+    while state.log.n_steps < schedule.until:
         first, losses, norms = state.log.n_steps, list[Tensor](), list[Tensor]()
         started = time.perf_counter()
-        for step in range(first, min(first + INTERVAL_STEPS, until, schedule.n_steps)):
+        for step in range(first, min(first + INTERVAL_STEPS, schedule.until)):
             # Set the learning rate.
             stage, first_window, progress = schedule.at(step)
             multiplier = lr_multiplier(step, progress, config.decay_share, config.warm_up_steps) * 0.5**state.n_attempts
-            set_rates(optimizers, step, multiplier)
+            state.set_rates(step, multiplier)
             # Forward and backward pass; after a loss spike, the batches around it are skipped.
             first_window += state.n_skipped * stage.batch
             inputs, targets = loader.batch(stage.batch, stage.window, first_window, dist.rank, dist.world_size)
@@ -91,16 +86,16 @@ def train(
             loss.backward()
             # Clip the gradient, and step.
             norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm))
-            for optimizer in optimizers:
+            for optimizer in state.optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             losses.append(loss.detach())
-            observer.on_step(losses[-1], stage.batch * stage.window)
+            observer.on_step(losses[-1], schedule.n_chars_after(step + 1))
         bits = (dist.mean(torch.stack(losses)) / math.log(2)).tolist()  # waits for a GPU to finish
 
         # On a loss spike, return to the older snapshot.
         if anomaly := find_anomaly(bits, torch.stack(norms).tolist(), state.log.intervals):
-            roll_back(state, proven, f"steps {first + 1:,} to {first + len(bits):,}: {anomaly}", observer)
+            observer.on_event(state.roll_back(proven, f"steps {first + 1:,} to {first + len(bits):,}: {anomaly}"))
             proven = latest = state.snapshot()
             continue
         # Log.
@@ -140,31 +135,25 @@ def run_training(options: TrainOptions) -> ModelPaths:
             observers.append(
                 stack.enter_context(contextlib.closing(TensorBoardObserver(user_path(options.tensorboard))))
             )
-        snapshot = None
-        if options.resume:
-            run, snapshot = dist.from_main(lambda: resume_run(options, paths, folder, stack))
-        else:
-            dist.from_main(lambda: check_new_run(options, paths, folder, stack))
-            run = start_run(options, folder, device, dist, console)
+        interrupted = dist.from_main(lambda: open_run(options, paths, folder, stack))
+        run, snapshot = interrupted or (start_run(options, folder, device, dist, console), None)
         state = new_train_state(run, device, dist, snapshot)
-        checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print)
+        resume = resume_command(paths, options.unstored_flags())
         if page and dist.is_main:
-            resume = resume_command(paths, options.unstored_flags())
             observers.append(stack.enter_context(Watch(page, folder, state, run, console.print, resume)))
         reporter.start(run.schedule, state.log.n_chars)
-        saved = SavedModel(paths, is_in_use=True)
-        with checkpoint_on_exit(checkpoints, paths, console, dist, options.unstored_flags()):
-            run = train_run(state, run, device, dist, console, [*observers, checkpoints])
-            if dist.is_main:
-                saved = finalize(
-                    state, run, options.command, paths, dist.world_size, console.print, checkpoints.finish,
-                    use_anyway=options.use_anyway,
-                )  # fmt: skip
+        checkpoints = CheckpointWriter(folder, run, state.snapshot(), console.print, resume)
+        if dist.is_main:
+            observers.append(stack.enter_context(checkpoints))
+        run, saved = train_run(state, run, console, observers), paths
+        if dist.is_main:
+            saved = finalize(
+                state, run, options.command, paths, console.print, checkpoints.finish, use_anyway=options.use_anyway
+            )
         if dist.all_equal("done") and dist.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
-        bits = state.log.held_out_bits
-        reporter.say("done", 1.0, bits=bits, model=str(saved.paths.model), in_use=saved.is_in_use)
-    return saved.paths
+        reporter.say("done", 1.0, bits=state.log.held_out_bits, model=str(saved.model), in_use=saved == paths)
+    return saved
 
 
 def train_without_saving(
@@ -178,9 +167,9 @@ def train_without_saving(
     run = start_run(options, folder, device, dist, console)
     state = new_train_state(run, device, dist)
     reporter.start(run.schedule)
-    run = train_run(state, run, device, dist, console, [reporter, *thread_tuners(device)])
+    run = train_run(state, run, console, [reporter, *thread_tuners(device)])
     state.log.held_out_bits = state.best_bits
-    facts = run.facts | provenance(run, state.log, device, dist.world_size)
+    facts = run.facts | provenance(run, state.log, device)
     return state.result().cpu(), run.tokenizer, facts
 
 
@@ -189,71 +178,38 @@ def start_run(options: TrainOptions, folder: Path, device: torch.device, dist: D
     run = new_run(options, folder, device, dist, console.print)
     if minutes := run.flags["minutes"]:
         console.print("measuring the training speed ...")
-        seconds_of = partial(_seconds_of, new_train_state(run, device, dist), run, device, dist)
-        n_chars = chars_in_budget(60 * minutes, run.schedule.stages, seconds_of, dist)
+        n_chars = chars_in_budget(60 * minutes, run.schedule.stages, _trial(run, device, dist), dist)
         schedule = Schedule.over(n_chars, run.schedule.stages, reestimate_after=REESTIMATE_AFTER)
         run = dataclasses.replace(run, schedule=schedule)
     console.print(summary(run, device))
     return run
 
 
-def _seconds_of(
-    state: TrainState, run: Run, device: torch.device, dist: DistContext, n_steps: int, stage: Stage
-) -> float:
-    """Return the time of `n_steps` more steps of `stage`."""
-    n_done, seconds = state.log.n_steps, state.log.seconds
-    train(
-        state, Schedule((stage,), (n_done + n_steps,)), BatchLoader(run.corpus.train, run.tokenizer, device), dist=dist
-    )
-    return state.log.seconds - seconds
+def _trial(run: Run, device: torch.device, dist: DistContext) -> Callable[[int, Stage], float]:
+    """Return a function that takes n steps of a stage, on a throwaway network, and returns their time."""
+    state, loader = new_train_state(run, device, dist), BatchLoader(run.corpus.train, run.tokenizer, device)
+
+    def seconds_of(n_steps: int, stage: Stage) -> float:
+        n_done, seconds = state.log.n_steps, state.log.seconds
+        train(state, Schedule((stage,), (n_done + n_steps,)), loader)
+        return state.log.seconds - seconds
+
+    return seconds_of
 
 
-def train_run(
-    state: TrainState, run: Run, device: torch.device, dist: DistContext, console: Console, observers: list[Observer]
-) -> Run:
+def train_run(state: TrainState, run: Run, console: Console, observers: list[Observer]) -> Run:
     """Take all steps of `run`, with progress on the terminal. Returns the run with its final schedule."""
-    loader = BatchLoader(run.corpus.train, run.tokenizer, device, run.config.seed)
+    loader = BatchLoader(run.corpus.train, run.tokenizer, state.model.device, run.config.seed)
     held_out = ids_of(run.corpus.held_out, run.tokenizer, EVAL_CHARS)
     prompt = "def " if ".py" in run.flags["ext"] else ""
-
-    def evaluate(state: TrainState) -> Evaluation:
-        log, model = state.log, state.model
-        sample = write_sample(model, run.tokenizer, prompt)
-        return Evaluation(log.n_steps, log.n_chars, log.seconds, bits_per_char(model, held_out), sample)
-
+    evaluate = partial(evaluation, tokenizer=run.tokenizer, held_out=held_out, prompt=prompt)
     with TerminalProgress(console, run.schedule.n_chars, state.log.n_chars) as progress:
-        observer = ObserverList([progress, *observers]) if dist.is_main else Observer()
-
-        def train_until(schedule: Schedule, until: int) -> None:
-            train(state, schedule, loader, evaluate, schedule.eval_steps(len(held_out)), observer, dist, until)
-
-        while run.schedule.reestimate_after:
-            train_until(run.schedule, run.schedule.next_reestimate)
-            schedule = dist.from_main(partial(reestimate, run.schedule, 60 * run.flags["minutes"], state.log))
+        observer = ObserverList([progress, *observers]) if state.dist.is_main else Observer()
+        while True:
+            train(state, run.schedule, loader, evaluate, run.schedule.eval_steps(len(held_out)), observer)
+            if not run.schedule.reestimate_after:
+                return run
+            minutes = run.flags["minutes"]
+            schedule = state.dist.from_main(partial(reestimate, run.schedule, 60 * minutes, state.log))
             observer.on_schedule(schedule)
             run = dataclasses.replace(run, schedule=schedule)
-        train_until(run.schedule, run.schedule.n_steps)
-    return run
-
-
-@contextlib.contextmanager
-def checkpoint_on_exit(
-    checkpoints: CheckpointWriter, paths: ModelPaths, console: Console, dist: DistContext, flags: Sequence[str]
-) -> Iterator[None]:
-    """Write a checkpoint first, and when the block raises; then print how to resume the run, with `flags`."""
-    if dist.is_main:
-        checkpoints.write()  # from here on the run can be resumed, even if this process is killed
-    try:
-        yield
-    except BaseException as error:
-        if dist.is_main and not checkpoints.finished:
-            with interrupts_ignored():
-                checkpoints.write()
-            if isinstance(error, DivergedError):
-                console.print(f"this run cannot be resumed; discard it: {discard_command(run_folder(paths))}")
-            elif can_resume(run_folder(paths)):
-                console.print(
-                    f"stopped; the checkpoint is of step {checkpoints.written_step:,}; "
-                    f"resume with: {resume_command(paths, flags)}"
-                )
-        raise

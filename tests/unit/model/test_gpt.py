@@ -11,7 +11,7 @@ from networks import randomize, reach_of
 from tinycopilot.completion.network import Cache
 from tinycopilot.model.attention import band_mask, scaled_dot_product_attention
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
-from tinycopilot.model.storage.limits import config_from_data, n_cached_values
+from tinycopilot.model.storage.weights import config_from_data, n_cached_values
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
 
@@ -51,7 +51,7 @@ def test_forward_pass_equals_plain_implementation(model: TinyGPT) -> None:
 @given(pieces=st.lists(st.integers(1, 8), min_size=1, max_size=60), seed=st.integers(0, 99))
 def test_cached_forward_equals_uncached_beyond_the_window(model: TinyGPT, pieces: list[int], seed: int) -> None:
     ids = torch.randint(model.config.vocab_size, (2, sum(pieces)), generator=torch.Generator().manual_seed(seed))
-    cache = model.new_cache(batch=2)
+    cache = model.new_cache()
     cached = torch.cat([model(part, cache) for part in ids.split(pieces, dim=1)], dim=1)
     torch.testing.assert_close(cached, model(ids))
     assert cache.length == sum(pieces)

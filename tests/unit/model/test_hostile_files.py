@@ -20,7 +20,7 @@ from networks import randomize
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage import ModelFileError, load_data
-from tinycopilot.model.storage.limits import config_from_data
+from tinycopilot.model.storage.weights import config_from_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
 from tinycopilot.training.checkpoint import MAX_PICKLE_BYTES

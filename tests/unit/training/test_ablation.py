@@ -107,7 +107,7 @@ def test_each_part_can_be_trained_without(tmp_path: Path, without: tuple[str, ..
 def test_warmup_is_left_out(tmp_path: Path, without: tuple[str, ...], multiplier: float) -> None:
     lesson, config = Lesson(tmp_path), train_config(without, seed=0)
     state = lesson.state(config)
-    train(state, Schedule((Stage(4, 16),), (100,)), lesson.loader(), until=20)
+    train(state, Schedule((Stage(4, 16),), (100,), (0.2,)), lesson.loader())
     assert state.log.intervals[-1].lr_multiplier == pytest.approx(multiplier)
 
 

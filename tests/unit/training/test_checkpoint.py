@@ -16,7 +16,7 @@ from tinycopilot import UserError
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.paths import ModelPaths
-from tinycopilot.training import checkpoint, finalize, setup, spikes, train
+from tinycopilot.training import checkpoint, finalize, setup, train, train_state
 from tinycopilot.training.checkpoint import (
     CHECKPOINT_NAME,
     CheckpointWriter,
@@ -142,7 +142,7 @@ def test_stop_before_and_after_the_time_budget_is_settled(
 
 KILLED = """
 import os, sys
-from tinycopilot.training import batches, checkpoint, setup, train
+from tinycopilot.training import batches, checkpoint, metrics, setup, train
 from tinycopilot.training.schedule import Schedule
 from tinycopilot.training.train_config import Size
 from tinycopilot.training.train import run_training
@@ -151,7 +151,7 @@ setup.has_fast_bfloat16 = lambda device: False
 checkpoint.CHECKPOINT_S = 0.0  # after each block
 import torch
 torch.set_num_threads(1)
-train.write_sample = lambda *_: "x"
+metrics.write_sample = lambda *_: "x"
 read, left = batches.BatchLoader.batch, int(sys.argv[3])
 def batch(*arguments):
     global left
@@ -326,7 +326,7 @@ def test_checkpoint_interval_follows_the_clock(stopped: Path, monkeypatch: pytes
     reestimate, snapshot = load_run(stopped.parent / ".m.pth.run")
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    checkpoints = CheckpointWriter(stopped.parent / "new.run", reestimate, snapshot, print)
+    checkpoints = CheckpointWriter(stopped.parent / "new.run", reestimate, snapshot, print, "")
     path = stopped.parent / "new.run" / CHECKPOINT_NAME
     checkpoints.on_snapshot(snapshot)
     assert not path.exists()
@@ -416,7 +416,7 @@ def test_unresumable_run_is_reported(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
-        raise spikes.DivergedError("steps 1 to 20: no number")
+        raise train_state.DivergedError("steps 1 to 20: no number")
 
     monkeypatch.setattr(train, "train", diverge)
     with pytest.raises(UserError):

@@ -18,7 +18,6 @@ from tinycopilot.training.corpus import (
     HELD_OUT_CHARS,
     HELD_OUT_SHARE,
     Corpus,
-    CorpusError,
     corpus_label,
     open_corpus,
     prepare_corpus,
@@ -199,7 +198,7 @@ def test_missing_source_leaves_no_complete_corpus(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("alpha = 1\n" * 50)
     with pytest.raises(UserError, match=r"missing\.py: no such file"):
         prepare_corpus([str(tmp_path / "a.py"), str(tmp_path / "missing.py")], tmp_path / "out")
-    with pytest.raises(CorpusError, match="no prepared corpus"):
+    with pytest.raises(UserError, match="no prepared corpus"):
         open_corpus(tmp_path / "out")
 
 
@@ -219,7 +218,7 @@ def test_full_disk_leaves_no_complete_corpus(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("tinycopilot.training.text.to_units", fail)
     with pytest.raises(OSError, match="No space left"):
         prepare_corpus([str(tmp_path)], tmp_path / "out")
-    with pytest.raises(CorpusError, match="no prepared corpus"):
+    with pytest.raises(UserError, match="no prepared corpus"):
         open_corpus(tmp_path / "out")
 
 

@@ -1,6 +1,7 @@
 """Whether a new model replaces the current one: the decision and its inputs."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +14,12 @@ from tinycopilot.training import promotion
 from tinycopilot.training.promotion import (
     UNKNOWN_BITS,
     Bits,
-    CurrentModel,
     comparable_bits,
+    compare,
     find_current_model,
     reference_bits,
 )
+from tinycopilot.training.text import Text, write_text
 
 
 @pytest.mark.parametrize(
@@ -30,11 +32,18 @@ from tinycopilot.training.promotion import (
         (Bits(1.06, 1.35), Bits(1.29, 1.27), False),  # the gain here exceeds the loss elsewhere
         (Bits(1.1), Bits(1.0), True),
         (Bits(math.nan, 1.0), Bits(9.0, 9.0), True),
-        (Bits(9.0, 9.0), None, False),  # an unreadable model is no competitor
     ],
 )
-def test_comparison_of_two_models(new: Bits, old: Bits | None, stays: bool) -> None:
-    assert CurrentModel(bundled_model(), Origin.SHIPPED, old).is_better_than(new) is stays
+def test_comparison_of_two_models(new: Bits, old: Bits, stays: bool) -> None:
+    assert old.is_better_than(new) is stays
+
+
+def test_unreadable_model_is_no_competitor(pair: ModelPaths, tmp_path: Path) -> None:
+    pair.model.write_bytes(b"broken")
+    write_text(tmp_path / "text", ["x"])
+    is_better, line = compare(Bits(9.0, 9.0), pair, Origin.GIVEN, Text(tmp_path / "text"))
+    assert not is_better
+    assert "cannot be read: nothing to compare with" in line
 
 
 def test_small_vocabulary_is_no_advantage() -> None:
@@ -51,7 +60,7 @@ def test_only_the_bundled_model_predicts_the_reference_text(
     assert (reference_bits(*load_pair(paths.model, paths.tokenizer)) or 9) < 1.6
     other = randomize(TinyGPT(GPTConfig(tokenizer.vocab_size, n_layers=1, n_heads=1, d_model=16, window=64)))
     assert (reference_bits(other, tokenizer) or 0) > 4
-    monkeypatch.setattr("tinycopilot.training.reference.bundled_path", lambda _name: paths.model.parent / "nowhere")
+    monkeypatch.setattr("tinycopilot.training.corpus.bundled_path", lambda _name: paths.model.parent / "nowhere")
     assert reference_bits(other, tokenizer) is None
 
 

@@ -160,10 +160,10 @@ EVALUATION = Evaluation(60, 300, 2.0, 2.5, "def ")
     [
         TrainLog(),
         TrainLog(BROKEN[:1]),
-        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.nan), EVALUATION]),
-        TrainLog(BROKEN, [dataclasses.replace(EVALUATION, bits=math.inf)], held_out_bits=math.inf),
+        TrainLog(BROKEN, [EVALUATION._replace(bits=math.nan), EVALUATION]),
+        TrainLog(BROKEN, [EVALUATION._replace(bits=math.inf)], held_out_bits=math.inf),
         TrainLog([], [EVALUATION], best_step=60, held_out_bits=2.5),
-        TrainLog([LogInterval(0, 0, 0.0, 0.0, 0.0)], [dataclasses.replace(EVALUATION, chars=0, bits=0.0)]),
+        TrainLog([LogInterval(0, 0, 0.0, 0.0, 0.0)], [EVALUATION._replace(chars=0, bits=0.0)]),
         TrainLog([], [], [], [HardCharacter("a", 0, math.nan), HardCharacter("b", 2, math.inf)], seconds=math.nan),
     ],
 )
@@ -186,7 +186,7 @@ def test_external_text_is_escaped() -> None:
     log = dataclasses.replace(
         a_run(), events=[nasty], hardest=[HardCharacter("<", 1, 1.0), HardCharacter("\x07", 1, 2.0)]
     )
-    log.evaluations[0] = dataclasses.replace(log.evaluations[0], sample=nasty)
+    log.evaluations[0] = log.evaluations[0]._replace(sample=nasty)
     html = written(log, title=nasty, command=nasty, facts=[(nasty, nasty)])
     html.encode("utf-8")
     outline = Outline(html)

@@ -8,9 +8,10 @@ from torch import nn
 
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.training.distributed import DistContext
-from tinycopilot.training.optim import lr_multiplier, make_optimizers, muon_momentum
-from tinycopilot.training.schedule import Schedule, Stage, stages_for
+from tinycopilot.training.muon import muon_momentum
+from tinycopilot.training.schedule import Schedule, Stage, lr_multiplier, stages_for
 from tinycopilot.training.train_config import SIZES, TrainConfig
+from tinycopilot.training.train_state import make_optimizers
 
 STAGES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 9000)), min_size=1, max_size=4).map(
     lambda rows: [*(Stage(*row) for row in rows[:-1]), Stage(*rows[-1][:2])]

@@ -12,12 +12,10 @@ from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.training import setup
 from tinycopilot.training.checkpoint import CHECKPOINT_NAME, load_run
+from tinycopilot.training.finalize import save_snapshot
 from tinycopilot.training.log import LogInterval, TrainLog
-from tinycopilot.training.optim import lr_multiplier
-from tinycopilot.training.schedule import Schedule, Stage
+from tinycopilot.training.schedule import STEPS_SHARE, Schedule, Stage, finish_within, lr_multiplier
 from tinycopilot.training.setup import TrainOptions
-from tinycopilot.training.snapshot import save_snapshot
-from tinycopilot.training.time_budget import STEPS_SHARE, finish_within
 from tinycopilot.training.train import run_training, train
 from tinycopilot.training.train_config import Size, TrainConfig
 from tinycopilot.training.train_state import AVERAGE_POWER
@@ -64,9 +62,11 @@ def test_better_of_weights_and_average_is_kept(tmp_path: Path) -> None:
     train(state, dataclasses.replace(SCHEDULE, steps=(40, 40)), lesson.loader(), lesson.evaluate, {80})
     as_trained = lesson.evaluate(state).bits
     current = {name: weight.clone() for name, weight in state.model.state_dict().items()}
-    with state.averaged():
-        averaged = lesson.evaluate(state).bits
+    state.model.load_state_dict(state.average)
+    averaged = lesson.evaluate(state).bits
+    state.model.load_state_dict(current)
     assert averaged != as_trained
+    assert state.evaluate_best(lesson.evaluate).bits == min(as_trained, averaged)
     assert all(torch.equal(weight, current[name]) for name, weight in state.model.state_dict().items())
     assert state.log.evaluations[-1].bits == state.best_bits == min(as_trained, averaged)
     state.result()

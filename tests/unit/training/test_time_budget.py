@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tinycopilot.training import time_budget
+from tinycopilot.training import schedule as time_budget
 from tinycopilot.training.distributed import DistContext
 from tinycopilot.training.log import LogInterval, TrainLog
 from tinycopilot.training.schedule import Schedule, Stage
@@ -83,7 +83,7 @@ def test_slow_start_does_not_shorten_the_run() -> None:
     slow_chars = 0.2 * ideal
     log = TrainLog()
     while schedule.reestimate_after:
-        while log.n_chars < schedule.n_chars_after(schedule.next_reestimate):
+        while log.n_chars < schedule.n_chars_after(schedule.until):
             log.n_chars += n_block
             log.seconds += n_block / chars_per_s * (2 if log.n_chars <= slow_chars else 1)
             log.n_steps = log.n_chars // 1000

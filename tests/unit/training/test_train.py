@@ -11,13 +11,11 @@ from torch import Tensor
 
 from tinycopilot.training.batches import BatchLoader
 from tinycopilot.training.log import INTERVAL_STEPS, LogInterval
-from tinycopilot.training.observer import Observer, ObserverList
-from tinycopilot.training.optim import lr_multiplier
-from tinycopilot.training.schedule import Schedule, Stage
-from tinycopilot.training.spikes import MAX_ATTEMPTS, DivergedError, find_anomaly
+from tinycopilot.training.observers import Observer, ObserverList
+from tinycopilot.training.schedule import Schedule, Stage, lr_multiplier
 from tinycopilot.training.train import train
 from tinycopilot.training.train_config import TrainConfig
-from tinycopilot.training.train_state import RECOVERY_INTERVALS
+from tinycopilot.training.train_state import MAX_ATTEMPTS, RECOVERY_INTERVALS, DivergedError, find_anomaly
 
 pytestmark = pytest.mark.slow
 

@@ -37,11 +37,27 @@ from tinycopilot.training.watch.embedding_map import (
     same_kind_shares,
     share_on_plane,
 )
-from tinycopilot.training.watch.history import MAX_BYTES, MAX_STEPS, load_history, save_history, thinned
-from tinycopilot.training.watch.inputs import N_PROMPTS, PYTHON_PROMPTS, fixed_inputs
-from tinycopilot.training.watch.observer import MAX_SHARE, Watch, watch_page
+from tinycopilot.training.watch.observer import (
+    MAX_BYTES,
+    MAX_SHARE,
+    MAX_STEPS,
+    Watch,
+    load_history,
+    save_history,
+    thinned,
+    watch_page,
+)
 from tinycopilot.training.watch.page import render
-from tinycopilot.training.watch.watched_step import MAX_MAP_BYTES, WatchedStep, attention_weights, complete, watch_step
+from tinycopilot.training.watch.watched_step import (
+    MAX_MAP_BYTES,
+    N_PROMPTS,
+    PYTHON_PROMPTS,
+    WatchedStep,
+    attention_weights,
+    complete,
+    fixed_inputs,
+    watch_step,
+)
 
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 

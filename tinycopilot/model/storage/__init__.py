@@ -51,11 +51,8 @@ def load_data(
         raise ModelFileError(f"{path}: {n_bytes:,} bytes is too large for a {kind} file; {RETRAIN}")
     try:
         with path.open("rb") as file:
-            if file.read(len(ZIP_START)) != ZIP_START:  # what torch.save writes
-                raise ModelFileError(f"{path}: not a tinycopilot {kind} file; {RETRAIN}")
-        data = read_archive(path, n_bytes, max_pickle_bytes)
-    except ModelFileError:
-        raise
+            is_archive = file.read(len(ZIP_START)) == ZIP_START  # what torch.save writes
+        data: Any = read_archive(path, n_bytes, max_pickle_bytes) if is_archive else None
     except PermissionError:
         raise ModelFileError(
             f"{path}: no permission to read the {kind} file; change its permissions, or give another path"

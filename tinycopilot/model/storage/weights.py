@@ -1,16 +1,22 @@
-"""Read config and weights from a model file, and check them. Imports no PyTorch."""
+"""Read config and weights from a model file, and check them, before a network is created. Imports no PyTorch."""
 
+import dataclasses
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.model.config import GPTConfig
+from tinycopilot.model.config import SPARE, GPTConfig
 from tinycopilot.model.storage import ModelFileError, load_data
-from tinycopilot.model.storage.limits import MAX_PARAMETERS, config_from_data
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
+MAX_PARAMETERS = 100_000_000
+"""Four times the largest size that can be trained here."""
+MAX_VALUES = {"n_layers": 1_000, "window": 4_096}
+"""Limits of what takes memory or time beyond the parameters: cache and attention grow with the window."""
 MAX_MODEL_BYTES = 4 * MAX_PARAMETERS + 16_000_000
 
 
@@ -30,8 +36,6 @@ def read_weights(
         )
     try:
         config = config_from_data(data["config"])
-    except TypeError:
-        raise ModelFileError(f"{path}: invalid model: unknown config") from None
     except ValueError as error:
         raise ModelFileError(f"{path}: invalid model: {error}") from None
     if tokenizer is not None and config.vocab_size != tokenizer.vocab_size:
@@ -45,7 +49,28 @@ def read_weights(
         is_tensor = isinstance(weight, np.ndarray) and weight.flags.c_contiguous
         if not is_tensor or weight.shape != shape or weight.dtype != np.float32:
             raise ModelFileError(f"{path}: damaged: {name} is not float32 of shape {shape}")
-    for name, weight in weights.items():
         if not np.isfinite(weight).all():
             raise ModelFileError(f"{path}: damaged: {name} contains NaN or infinity; train again")
     return config, weights
+
+
+def config_from_data(data: Mapping[str, Any]) -> GPTConfig:
+    """Return the GPTConfig stored as `data`. Raises ValueError if it is invalid or too large."""
+    if not {"vocab_size"} <= data.keys() <= {field.name for field in dataclasses.fields(GPTConfig)}:
+        raise ValueError("unknown config")
+    for name, value in data.items():
+        most = MAX_VALUES.get(name, 1_000_000)
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {reprlib.repr(value)}")
+    config = GPTConfig(**data)
+    if config.n_parameters > MAX_PARAMETERS:
+        raise ValueError(f"{config.n_parameters:,} parameters are too many")
+    if n_cached_values(config) > MAX_PARAMETERS:
+        raise ValueError(f"{n_cached_values(config):,} values in its key-value cache are too many")
+    return config
+
+
+def n_cached_values(config: GPTConfig) -> int:
+    """Return the approximate size of the compiled network's cache: keys, values, and the convolutions' inputs."""
+    n_rows = 2 * config.window + SPARE
+    return config.n_layers * config.d_model * n_rows * (4 if config.conv_width > 1 else 2)

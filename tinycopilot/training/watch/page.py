@@ -22,8 +22,7 @@ from tinycopilot.training.watch.embedding_map import (
     principal_directions,
     share_on_plane,
 )
-from tinycopilot.training.watch.inputs import FixedInputs
-from tinycopilot.training.watch.watched_step import WatchedStep, attended_text
+from tinycopilot.training.watch.watched_step import FixedInputs, WatchedStep, attended_text
 
 RELOAD_S: Final = 10
 

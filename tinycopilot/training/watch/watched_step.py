@@ -1,8 +1,8 @@
-"""WatchedStep: the network's outputs for the fixed inputs at one training step."""
+"""What the page shows of a training step: the network's outputs for a few fixed inputs."""
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +14,47 @@ from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.page.arrays import Arrays
 from tinycopilot.training.log import TrainLog
+from tinycopilot.training.text import UNKNOWN_UNIT, Text
 from tinycopilot.training.watch.embedding_map import MAX_CHARACTERS, kind_of, same_kind_shares
-from tinycopilot.training.watch.inputs import FixedInputs
 
+PYTHON_PROMPTS: Final = ("import n", "def main", "for i in")
+PYTHON_TEXT: Final = "for name in names:\n    print(name, len(name))\n"
+N_PROMPTS: Final = 3
+MAX_PROMPT_CHARS: Final = 16
+MAX_TEXT_CHARS: Final = len(PYTHON_TEXT)
+READ_CHARS: Final = 10_000
+"""Length of the held-out text that is searched for prompts."""
 N_COMPLETED: Final = 40
 """Number of characters generated after each prompt."""
 MAX_MAP_BYTES: Final = 400_000
 """Maximum size of a step's attention maps, uncompressed: for a larger network, the text is shorter."""
+
+
+class FixedInputs(NamedTuple):
+    """The inputs of the network at every recorded step."""
+
+    prompts: tuple[str, ...]
+    """Of equal length, so that they are completed as one batch."""
+    text: str
+
+
+def fixed_inputs(held_out: Text, *, is_python: bool) -> FixedInputs:
+    """Return the inputs of a run: well-known ones for Python, else beginnings of lines of the held-out text."""
+    if is_python:
+        return FixedInputs(PYTHON_PROMPTS, PYTHON_TEXT)
+    units = held_out.read(0, READ_CHARS)
+    text = "".join("\ufffd" if unit == UNKNOWN_UNIT else chr(unit) for unit in units)
+    return FixedInputs(_beginnings(text), text.strip()[:MAX_TEXT_CHARS])
+
+
+def _beginnings(text: str) -> tuple[str, ...]:
+    """Return up to N_PROMPTS beginnings of lines with different first words; an empty prompt if there is no line."""
+    prompts = dict[str, str]()
+    for line in map(str.strip, text.splitlines()):
+        if len(line) >= 4:
+            prompts.setdefault(line.split()[0], line[: min(MAX_PROMPT_CHARS, len(line) // 2)])
+    chosen = tuple(prompts.values())[:N_PROMPTS] or ("",)
+    return tuple(prompt[: min(map(len, chosen))] for prompt in chosen)
 
 
 @dataclass(frozen=True)
@@ -72,7 +106,7 @@ def complete(model: TinyGPT, prompts: list[list[int]], n: int) -> list[list[int]
 
     All prompts have the same length, at most a window.
     """
-    cache = model.new_cache(batch=len(prompts))
+    cache = model.new_cache()
     ids, chosen = torch.tensor(prompts, device=model.device), list[Tensor]()  # (P, T)
     for _ in range(n):
         logits = model(ids, cache)[:, -1, :-1]  # (P, V - 1): never the unknown id
