@@ -6,15 +6,16 @@ foreign code either, but a few bytes of pickle can make it allocate gigabytes (`
 (nested tuples as a dictionary key).
 """
 
-import io
 import math
 import pickle
+import pickletools
+import struct
 import sys
 import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +51,30 @@ def read_archive(path: Path, n_bytes: int, max_pickle_bytes: int) -> Any:
     OSError; ValueError, zipfile.BadZipFile and others if it is damaged.
     """
     with path.open("rb") as file:
-        # What ZipFile reads at once, before it returns; None if the archive has no end.
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-        if end[zipfile._ECD_SIZE] > MAX_DIRECTORY_BYTES:  # type: ignore[attr-defined]
+        if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
             raise ValueError("too many files in the archive")
         with zipfile.ZipFile(file) as archive:
             _check_sizes(archive, n_bytes)
-            return _Unpickler(archive, n_bytes, max_pickle_bytes).load()
+            return _Interpreter(archive, n_bytes, max_pickle_bytes).value()
+
+
+def _directory_bytes(file: IO[bytes]) -> int:
+    """Return the size of the archive's central directory, before it is read (APPNOTE.TXT 4.3.14 to 4.3.16)."""
+    file.seek(-22, 2)
+    end = file.read(22)
+    if end[:4] != b"PK\5\6":
+        raise ValueError("the archive has no end")
+    n_bytes: int = struct.unpack("<L", end[12:16])[0]
+    n_bytes = 0 if n_bytes == 0xFFFFFFFF else n_bytes
+    file.seek(-42, 2)
+    locator = file.read(20)
+    if locator[:4] == b"PK\6\7":
+        file.seek(struct.unpack("<Q", locator[8:16])[0])
+        end = file.read(56)
+        if end[:4] != b"PK\6\6":
+            raise ValueError("the archive has no end")
+        n_bytes = max(n_bytes, struct.unpack("<Q", end[40:48])[0])
+    return n_bytes
 
 
 def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
@@ -68,46 +86,29 @@ def _check_sizes(archive: zipfile.ZipFile, n_bytes: int) -> None:
         raise ValueError("the archive claims more than it holds")
 
 
-def _refuse(_: Any) -> None:
-    raise pickle.UnpicklingError("this opcode is not allowed")
-
-
-_OPCODES: dict[int, Any] = pickle._Unpickler.dispatch
-"""Number of an opcode -> the method for it, in Python's unpickler (the one that is written in Python)."""
-_PLAIN_OPCODES = (
-    *(pickle.PROTO, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1, pickle.BININT2),
-    *(pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.EMPTY_TUPLE),
-    *(pickle.MARK, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.APPEND, pickle.APPENDS),
-    *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.BINPERSID),
-    pickle.STOP,
-)
-
-
-class _Memo(dict[int, Any]):
-    """What a pickle refers to again: no lists, dictionaries or nested tuples, which could blow up, or be cycles."""
-
-    def __getitem__(self, i: int) -> Any:
-        value = super().__getitem__(i)
-        if isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)):
-            return value
-        raise pickle.UnpicklingError("a list or dictionary is referenced twice")
-
-
-class _Unpickler(pickle._Unpickler):
-    """Python's unpickler, with only the opcodes that build plain values; functions and classes stay names."""
-
-    dispatch = dict.fromkeys(range(256), _refuse) | {code[0]: _OPCODES[code[0]] for code in _PLAIN_OPCODES}
-    stack: list[Any]  # since the last mark
+class _Interpreter:
+    """Interprets the pickle opcodes that build plain values; any other opcode is an error."""
 
     def __init__(self, archive: zipfile.ZipFile, n_bytes: int, max_pickle_bytes: int) -> None:
         self._archive = archive
         self._n_bytes_left = 2 * n_bytes  # of all tensors, since views can claim any size; bfloat16 becomes float32
+        self._max_pickle_bytes = max_pickle_bytes
         [self._top] = {info.filename.partition("/")[0] for info in archive.infolist()}
         self._storages: dict[str, _Storage] = {}  # by the name of the file in the archive
+        self._stack: list[Any] = []
+        self._below: list[list[Any]] = []  # the stack below each mark
+        self._memo: dict[int, Any] = {}
+
+    def value(self) -> Any:
+        """Return the unpickled object."""
         if self._bytes("byteorder", 10) != sys.byteorder.encode():
             raise ValueError("written on a machine with another byte order")
-        super().__init__(io.BytesIO(self._bytes("data.pkl", max_pickle_bytes)))
-        self.memo = _Memo()
+        for opcode, argument, _ in pickletools.genops(self._bytes("data.pkl", self._max_pickle_bytes)):
+            if opcode.name == "STOP":
+                break
+            self._do(opcode.name, argument)
+        [value] = self._stack
+        return value
 
     def _bytes(self, name: str, max_bytes: int) -> bytes:
         info = self._archive.getinfo(f"{self._top}/{name}")
@@ -115,13 +116,71 @@ class _Unpickler(pickle._Unpickler):
             raise ValueError(f"{name} is too long")
         return self._archive.read(info)
 
-    def find_class(self, module: str, name: str) -> str:
-        """Return the name of a global, which is never resolved."""
-        return f"{module} {name}"
+    def _do(self, name: str, argument: Any) -> None:
+        stack = self._stack
+        match name:
+            case "PROTO":
+                pass
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "GLOBAL":
+                stack.append(argument)  # of a global, only its name, which is never resolved
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append({"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}[name]())
+            case "MARK":
+                self._below.append(stack)
+                self._stack = []
+            case "TUPLE":
+                items = self._pop_to_mark()
+                self._stack.append(tuple(items))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                n = int(name[-1])
+                stack[-n:] = [tuple(stack[-n:])]
+            case "APPEND" | "APPENDS":
+                items = [stack.pop()] if name == "APPEND" else self._pop_to_mark()
+                self._top_of(list).extend(items)
+            case "SETITEM" | "SETITEMS":
+                items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else self._pop_to_mark()
+                self._set_items(items)
+            case "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(_reusable(self._memo[argument]))
+            case "BINPERSID":
+                stack.append(self._storage(*stack.pop()))
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(self._made(function, arguments))
+            case _:
+                raise pickle.UnpicklingError(f"opcode {name} is not allowed")
 
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Return the storage of tensors; torch.save refers to it in this way."""
-        kind, storage_type, key, _device, n = pid
+    def _pop_to_mark(self) -> list[Any]:
+        items, self._stack = self._stack, self._below.pop()
+        return items
+
+    def _top_of(self, kind: type) -> Any:
+        if not isinstance(self._stack[-1], kind):
+            raise pickle.UnpicklingError(f"not a {kind.__name__}")
+        return self._stack[-1]
+
+    def _set_items(self, items: list[Any]) -> None:
+        keys = items[::2]
+        if not all(isinstance(key, _PLAIN) for key in keys):  # the hash of nested tuples can take hours
+            raise pickle.UnpicklingError("a dictionary key is not a plain value")
+        self._top_of(dict).update(zip(keys, items[1::2], strict=True))
+
+    def _made(self, function: Any, arguments: Any) -> Any:
+        if function == _ORDERED_DICT and arguments == ():
+            return OrderedDict()
+        if function == _REBUILD_TENSOR:
+            tensor = _tensor(*arguments)
+            self._n_bytes_left -= tensor.nbytes
+            if self._n_bytes_left < 0:
+                raise ValueError("the tensors claim more than the archive holds")
+            return tensor
+        raise pickle.UnpicklingError("a function call is not allowed")
+
+    def _storage(self, kind: Any, storage_type: Any, key: Any, _device: Any, n: Any) -> _Storage:
         module, _, name = storage_type.partition(" ")
         if kind != "storage" or module != "torch" or name not in _DTYPES:
             raise pickle.UnpicklingError("a persistent id is not a tensor storage")
@@ -139,34 +198,13 @@ class _Unpickler(pickle._Unpickler):
             raise ValueError("the data of a tensor has two types")
         return storage
 
-    def _reduce(self) -> None:
-        """Call a function: only these two, which are not called, but done here."""
-        arguments, function = self.stack.pop(), self.stack.pop()
-        if function == _ORDERED_DICT and arguments == ():
-            self.stack.append(OrderedDict())
-        elif function == _REBUILD_TENSOR:
-            tensor = _tensor(*arguments)
-            self._n_bytes_left -= tensor.nbytes
-            if self._n_bytes_left < 0:
-                raise ValueError("the tensors claim more than the archive holds")
-            self.stack.append(tensor)
-        else:
-            raise pickle.UnpicklingError("a function call is not allowed")
 
-    def _set_item(self) -> None:
-        _check_keys(self.stack[-2:-1])
-        _OPCODES[pickle.SETITEM[0]](self)
-
-    def _set_items(self) -> None:
-        _check_keys(self.stack[::2])
-        _OPCODES[pickle.SETITEMS[0]](self)
-
-    dispatch |= {pickle.REDUCE[0]: _reduce, pickle.SETITEM[0]: _set_item, pickle.SETITEMS[0]: _set_items}
-
-
-def _check_keys(keys: list[Any]) -> None:
-    if not all(isinstance(key, _PLAIN) for key in keys):  # the hash of nested tuples can take hours
-        raise pickle.UnpicklingError("a dictionary key is not a plain value")
+def _reusable(value: Any) -> Any:
+    """Return a memoised value if reusing it cannot blow up the result: no nested lists, no cycles."""
+    flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
+    if flat or isinstance(value, _PLAIN):
+        return value
+    raise pickle.UnpicklingError("a list or dictionary is referenced twice")
 
 
 def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> NDArray[Any]:
