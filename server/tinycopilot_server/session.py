@@ -92,6 +92,7 @@ class Status:
 
 PAUSED = Status("off", "paused")
 DISABLED = Status("off", "disabled in the settings")
+TRAINING = Status("busy", "training on this workspace")
 
 
 class Session:
@@ -114,16 +115,19 @@ class Session:
         """Whether the client reports changes on disk."""
         self.is_paused = False
         """Whether the user has paused suggestions."""
+        self.is_training = False
+        """Whether a model is being trained on the workspace."""
         self.is_initialized = False
         """Whether the client has sent `initialized`, and so may be sent notifications."""
         self._reported: list[str] = []  # the problems of the settings that the user was shown
 
     @property
     def status(self) -> Status:
-        """The status to show: the model's, unless suggestions are paused or disabled."""
-        if self.model_status.state == "error":
-            return self.model_status
-        return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else self.model_status
+        """The status to show: the model's, unless suggestions are paused or disabled, or training is running."""
+        status = TRAINING if self.is_training else self.model_status
+        if status.state == "error":
+            return status
+        return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else status
 
     @property
     def is_silent(self) -> bool:
