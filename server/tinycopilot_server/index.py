@@ -61,8 +61,7 @@ class Index:
             engine.configure(settings.completer)
             before = engine.ngrams.max_chars
             engine.ngrams.limit(max_chars)
-            if before == 0 < max_chars:
-                self.learned.restore(engine)
+            self._learn_here(engine)
             if before < max_chars:
                 self.indexer.submit(self._read_again)
 
@@ -72,9 +71,9 @@ class Index:
     def _store_nothing_without_index(self) -> None:
         """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
         if not self.max_chars:
-            self._scheduler.change(self._delete_saved)
+            self._scheduler.change(lambda _: self._delete_all())
             try:
-                self._delete_saved_state()
+                self._delete_all()
             except OSError as error:  # settings and folders apply nevertheless
                 log.warning("%s: not deleted: %s", error.filename, error.strerror)
 
@@ -100,21 +99,18 @@ class Index:
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
-    def _delete_saved(self, engine: "Engine") -> None:
-        """Delete saved index and weights, also those being written. Runs in the engine's thread."""
-        self.delete_file()  # now: the indexer may have begun to write it with the old limit
-        self.learned.stop()
-        self._delete_saved_state()
-        self._learn_here(engine)
-
     def _learn_here(self, engine: "Engine") -> None:
-        """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
-        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
-        if self.is_forgotten or new.path == self.learned.path:
+        """Save the weights, and load those of the current workspace; with a limit of 0, store none from now on.
+
+        Runs in the engine's thread.
+        """
+        if not self.max_chars:
+            self.learned.stop()
             return
-        self._save_weights(engine)
-        self.learned = new
-        if self.max_chars:
+        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
+        if new.path != self.learned.path:
+            self._save_weights(engine)
+            self.learned = new
             new.restore(engine)
 
     def _save_weights(self, engine: "Engine") -> None:
@@ -130,8 +126,6 @@ class Index:
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
-        if self.is_forgotten:  # forgotten before the path was known
-            self._forget_all()
 
     def scan(self, uris: Iterable[str] | None) -> None:
         """Scan these files and folders; None: everything that has changed on disk."""
@@ -312,19 +306,17 @@ class Index:
     def _forget_all(self) -> None:
         """Delete everything in memory and on disk. Runs in the indexer's thread."""
         if self._scheduler.is_ready:
-            self._scheduler.change_and_wait(_forget)
+            self._scheduler.change_and_wait(lambda engine: engine.forget())
         self._delete_all()
         log.info("the workspace is forgotten")
 
     def _delete_all(self) -> None:
-        """Delete all files saved for this workspace, including those being written. Thread-safe."""
-        self.delete_file()
-        self.indexer.file = None
-        self.learned.stop()
-        self._delete_saved_state()
+        """Delete all files saved for this workspace, including those being written, and those for other models.
 
-    def _delete_saved_state(self) -> None:
-        """Delete the files, also those for other models. Raises OSError at the end if one cannot be deleted."""
+        Thread-safe. Raises OSError at the end if one cannot be deleted.
+        """
+        self.delete_file()
+        self.learned.stop()
         errors = list[OSError]()
         for path in saved_state_paths(self._session.folders.roots):
             try:
@@ -344,8 +336,3 @@ class Index:
     def _save(self, engine: "Engine") -> None:
         if self.learned.has_learned:  # even if they were saved: the indexer may have been closed before it did
             self.learned.save(engine.mixture.as_rows())
-
-
-def _forget(engine: "Engine") -> None:
-    engine.forget()
-    engine.ngrams.limit(0)

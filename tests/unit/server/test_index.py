@@ -162,7 +162,8 @@ def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path, l
         (tmp_path / name).write_text("x = 1\n")
     server, busy = TinyCopilotServer(), threading.Event()
     index, ngrams = server.index, NGramModel(Alphabet("\nx =1"), 1_000)
-    engine = SimpleNamespace(ngrams=ngrams, configure=lambda _: None)
+    tokenizer = SimpleNamespace(digest="")
+    engine = SimpleNamespace(ngrams=ngrams, tokenizer=tokenizer, configure=print, restore=print)
     server.scheduler.submit(lambda: server.scheduler.use(engine)).result()  # type: ignore[arg-type]
     server.session.folders.set_roots([tmp_path.as_uri()])
     index.scan(None)
