@@ -7,8 +7,9 @@ engine itself adds the current document.)
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
@@ -16,24 +17,63 @@ from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.paths import index_path, saved_state_paths
+from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
 from tinycopilot_server.documents import Document
-from tinycopilot_server.indexer import Indexer
+from tinycopilot_server.indexer import Indexer, IndexFile
 from tinycopilot_server.notebooks import CellGroup, Notebook
-from tinycopilot_server.saved import IndexFile, LearnedWeights
-from tinycopilot_server.scanner import Scanner
 from tinycopilot_server.session import Session, Unit
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.persistence import Weights
 
 CLOSE_S = 0.8
 """Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
+SAVE_WEIGHTS_S = 60.0
+"""Minimum time between two writes of the learned weights; they are also written at the end."""
 LONG_CHARS = 50_000
 """A longer document is sorted in another thread when it is opened, since sorting delays its first suggestion."""
 
 log = logging.getLogger(__name__)
+
+
+class LearnedWeights:
+    """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
+
+    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
+        """`folder`: the workspace; without one, nothing is saved."""
+        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
+        self._digest = tokenizer_digest
+        self.has_learned = False
+        """Whether the weights have changed since they were loaded."""
+        self.saved_s = -SAVE_WEIGHTS_S
+        self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to write the weights."""
+        return time.monotonic() - self.saved_s >= SAVE_WEIGHTS_S
+
+    def restore(self, engine: "Engine") -> None:
+        """Load the saved weights into the engine."""
+        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
+
+        if self.path is not None:
+            engine.restore(load_weights(self.path, self._digest))
+
+    def save(self, weights: "Weights") -> None:
+        """Write the weights. Thread-safe."""
+        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
+
+        with self._lock:
+            if self.path is not None:
+                save_weights(self.path, weights, self._digest)
+
+    def stop(self) -> None:
+        """Save nothing from now on, so that the file can be deleted. Thread-safe."""
+        with self._lock:
+            self.path = None
 
 
 class Index:
@@ -41,8 +81,8 @@ class Index:
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
-        scanner = Scanner(session.folders, session.documents.is_open)
-        self.indexer = Indexer(scheduler.change_ngrams, scanner, scheduler.pause)
+        is_open = session.documents.is_open
+        self.indexer = Indexer(scheduler.change_ngrams, session.folders, is_open, scheduler.pause)
         self.learned = LearnedWeights()
         """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
@@ -127,7 +167,7 @@ class Index:
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
 
-    def scan(self, uris: Iterable[str] | None) -> None:
+    def scan(self, uris: Collection[str] | None) -> None:
         """Scan these files and folders; None: everything that has changed on disk."""
         if self.max_chars and self._scheduler.is_ready:
             self.indexer.scan(uris)

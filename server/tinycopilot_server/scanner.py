@@ -28,11 +28,13 @@ def place_of(uri: str) -> str:
     return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
 
 
-def scope_of(places: Collection[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a file or folder is one of `places`, or lies in one of them.
+def scope_of(places: Collection[str] | None) -> Callable[[str], bool]:
+    """Return a function that tells whether a file or folder is one of `places`, or lies in one of them. None: always.
 
     Its time does not depend on the number of places.
     """
+    if places is None:
+        return lambda _: True
     reported = set(places)
 
     @cache
@@ -79,31 +81,27 @@ class Scanner:
         self.known: dict[str, tuple[int, int]] = {}
         """Name -> time of last change, in ns, and size in bytes of each file read. It is read again if they differ."""
 
-    def forget(self) -> None:
-        """Treat no file as read: the next scan finds everything."""
-        self.known.clear()
-
     def doubt(self, places: Collection[str] | None) -> None:
         """Treat these files and folders (None: all) as changed: the next scan reads or drops them in any case."""
-        for name in self._known_within(places):
+        for name in filter(scope_of(places), self.known):
             self.known[name] = (0, 0)
 
     def changes(
         self,
         within: Collection[str] | None,
         found: Found,
-        is_enough: Callable[[], bool],
+        max_chars: float,
         pause: Callable[[], None],
     ) -> Iterator[Change]:
         """Yield changes since the last scan: deleted files, then changed ones, most recently changed first.
 
         `within`: scan these files and folders only, and read them even if they seem unchanged. Open documents are
-        skipped. `is_enough`: whether the limit is reached. `pause` is called for each file and folder; it may wait, or
+        skipped, and so are older files beyond `max_chars`. `pause` is called for each file and folder; it may wait, or
         raise.
         """
         left_out = LeftOut()
         stamps = self._stamps(within, left_out, pause)
-        for name in self._known_within(within) - stamps.keys():
+        for name in set(filter(scope_of(within), self.known)) - stamps.keys():
             del self.known[name]
             if not self._is_open(name):
                 yield Change(name)
@@ -118,7 +116,7 @@ class Scanner:
                 yield Change(name)
                 continue
             self.known[name] = changed_ns, n_bytes
-            if is_enough():
+            if found.n_chars + found.n_unchanged_bytes > max_chars:
                 found.n_skipped += 1
                 if was_known not in (None, (changed_ns, n_bytes)):
                     yield Change(name)
@@ -135,11 +133,6 @@ class Scanner:
             elif was_known is not None:
                 yield Change(name)
         found.left_out = left_out.lines()
-
-    def _known_within(self, within: Collection[str] | None) -> set[str]:
-        if within is None:
-            return set(self.known)
-        return set(filter(scope_of(within), self.known))
 
     def _stamps(
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
@@ -164,7 +157,7 @@ class Scanner:
     ) -> Iterator[Path]:
         n_folders = 0
         above = {str(parent) for place in within or () for parent in Path(place).parents}
-        is_in_scope = scope_of(within) if within is not None else lambda _: True
+        is_in_scope = scope_of(within)
 
         def absolute(relative: str) -> str:
             return comparable(os.path.join(root, relative))  # noqa: PTH118

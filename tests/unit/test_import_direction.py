@@ -243,7 +243,7 @@ def server_sources() -> dict[str, str]:
 
 def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
     sources = server_sources()
-    names_the_engine = {f"tinycopilot_server.{name}" for name in ("commands", "index", "models", "saved")}
+    names_the_engine = {f"tinycopilot_server.{name}" for name in ("commands", "index", "models")}
     uses_its_thread = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models", "server")}
     assert {n for n, s in sources.items() if "completion.engine" in s} == names_the_engine
     assert {n for n, s in sources.items() if "completion.scheduler" in s} == uses_its_thread
