@@ -11,9 +11,7 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot_server import commands
-from tinycopilot_server.documents import Document, to_offset, to_units
-from tinycopilot_server.folders import document_name, opened_as
-from tinycopilot_server.notebooks import Notebook
+from tinycopilot_server.documents import Document, Notebook, document_name, opened_as, to_offset, to_units
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import SECTION, pushed_settings
 

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
-from tinycopilot_server.documents import Document
+from tinycopilot_server.documents import CellGroup, Document, Notebook, Unit
 from tinycopilot_server.indexer import Indexer, IndexFile
-from tinycopilot_server.notebooks import CellGroup, Notebook
-from tinycopilot_server.session import Session, Unit
+from tinycopilot_server.session import Session
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:

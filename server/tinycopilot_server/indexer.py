@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tinycopilot.completion.indexing import CallWithModel, IncrementalIndexing
-from tinycopilot_server.folders import Folders
 from tinycopilot_server.progress import Progress
 from tinycopilot_server.scanner import Found, Scanner, place_of
+from tinycopilot_server.session import Folders
 
 if TYPE_CHECKING:
     from tinycopilot.completion.segments import MergedSegment

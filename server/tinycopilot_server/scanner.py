@@ -14,7 +14,8 @@ from tinycopilot.files.left_out import LeftOut, Reason
 from tinycopilot.files.reading import read_written
 from tinycopilot.files.walking import walk
 from tinycopilot.paths import comparable
-from tinycopilot_server.folders import Folders, document_name
+from tinycopilot_server.documents import document_name
+from tinycopilot_server.session import Folders
 
 MAX_FOLDERS = 100_000
 """Maximum number of visited folders: a larger tree is not a project but, for example, a home folder."""

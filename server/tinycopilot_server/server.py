@@ -20,8 +20,7 @@ from tinycopilot import __version__
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
-from tinycopilot_server.completion import Completer
-from tinycopilot_server.folding import Folding
+from tinycopilot_server.completion import Completer, Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol

@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from tinycopilot_server.folders import Folders, name_of
+from tinycopilot_server.documents import name_of
 from tinycopilot_server.indexer import Indexer
+from tinycopilot_server.session import Folders
 
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine

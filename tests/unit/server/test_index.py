@@ -8,9 +8,7 @@ from types import SimpleNamespace
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server.documents import Document
-from tinycopilot_server.folders import name_of
-from tinycopilot_server.notebooks import Notebook
+from tinycopilot_server.documents import Document, Notebook, name_of
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 

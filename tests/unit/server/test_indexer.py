@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.folders import Folders, name_of
+from tinycopilot_server.documents import name_of
 from tinycopilot_server.indexer import OLD_S, SAVE_INDEX_S, Indexer, IndexFile
+from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion import indexing, persistence

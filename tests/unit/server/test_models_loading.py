@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from engine_requests import suggest
 from networks import EVERYTHING, randomize, sure
-from tinycopilot_server.folders import name_of
+from tinycopilot_server.documents import name_of
 from tinycopilot_server.index import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings

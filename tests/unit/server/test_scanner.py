@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.folders import Folders, document_name, name_of, opened_as
+from tinycopilot_server.documents import document_name, name_of, opened_as
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
+from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.files.left_out import LeftOut
