@@ -26,9 +26,6 @@ from tinycopilot_server.training import minutes_of
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
-NOTHING_YET = "no suggestion has been requested yet: type something first"
-CHANGED = "tinycopilot was updated or removed while its server runs; restart the editor"
-
 
 def register(server: TinyCopilotServer) -> None:
     """Register the commands. VS Code registers the same names, which must differ from the extension's."""
@@ -183,7 +180,7 @@ async def explain(server: TinyCopilotServer) -> dict[str, str]:
     scheduler, last = server.scheduler, server.completer.last_answered()
     try:
         if last is None or not scheduler.is_ready:
-            raise UserError(NOTHING_YET)
+            raise UserError("no suggestion has been requested yet: type something first")
         engine = await asyncio.wrap_future(scheduler.ask(lambda engine: engine.copy()))
         path = await asyncio.to_thread(_write_page, engine, *last, server.models.name)
     except UserError as error:
@@ -210,7 +207,7 @@ def _write_page(engine: "Engine", request: Request, result: Result, model: str) 
     try:
         html = render(explained, path, model=model, notes=notes)
     except OSError:  # it reads templates, and sources
-        raise UserError(CHANGED) from None
+        raise UserError("tinycopilot was updated or removed while its server runs; restart the editor") from None
     write_page(path, html, "page", is_private=True)
     return path
 

@@ -42,7 +42,6 @@ NICENESS = 10
 PATIENCE_S = 10.0
 """Time limit for cleaning up when the process is stopped; then it is killed."""
 LAST_BYTES = 8_000
-TOO_LATE = "training had finished before it was cancelled: the new model is in use"
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
 STAGES = {"reading": (0, 3), "training": (3, 85), "measuring": (85, 100), "done": (100, 100)}
@@ -198,7 +197,8 @@ class Training:
         if self._is_cancelled and not is_new:
             state, message = "cancelled", "cancelled; the model is unchanged"
         elif is_done or self._is_cancelled:
-            state, message = "done", str(self._last["message"]) if is_done else TOO_LATE
+            too_late = "training had finished before it was cancelled: the new model is in use"
+            state, message = "done", str(self._last["message"]) if is_done else too_late
             if is_new and (problem := await self._models.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
