@@ -49,11 +49,6 @@ class LearnedWeights:
         self.saved_s = -SAVE_WEIGHTS_S
         self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to write the weights."""
-        return time.monotonic() - self.saved_s >= SAVE_WEIGHTS_S
-
     def restore(self, engine: "Engine") -> None:
         """Load the saved weights into the engine."""
         from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
@@ -286,7 +281,7 @@ class Index:
         self.learned.has_learned |= result.has_learned
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
-        if self.learned.is_due:
+        if time.monotonic() - self.learned.saved_s >= SAVE_WEIGHTS_S:
             self._save_weights(engine)
 
     def take_over(self, engine: "Engine") -> "Future[bool]":
@@ -366,12 +361,9 @@ class Index:
             raise errors[0]
 
     def close(self) -> None:
-        """Stop indexing, and save what was learned."""
+        """Stop indexing, and save what was learned, even if it waits to be saved in the indexer's thread."""
         self.indexer.close()
-        if self._scheduler.is_ready:
+        if self._scheduler.is_ready and self.learned.has_learned:
+            saving = self._scheduler.ask(lambda engine: self.learned.save(engine.mixture.as_rows()))
             with contextlib.suppress(NoAnswer):
-                self._scheduler.ask(self._save).result(CLOSE_S)
-
-    def _save(self, engine: "Engine") -> None:
-        if self.learned.has_learned:  # even if they were saved: the indexer may have been closed before it did
-            self.learned.save(engine.mixture.as_rows())
+                saving.result(CLOSE_S)
