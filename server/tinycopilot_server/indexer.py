@@ -103,10 +103,9 @@ class Indexer:
 
     def _scan(self, places: set[str], *, is_full: bool) -> None:
         since_s, found, n_loaded = time.perf_counter(), Found(), 0
-        file = self.file  # the event loop may remove it
-        if not self._has_scanned and file is not None:
+        if not self._has_scanned and self.file is not None:
             self._has_scanned = True
-            n_loaded = file.load(self._call, self.scanner)
+            n_loaded = self.file.load(self._call, self.scanner)
         self.scanner.doubt(places)
         within, is_full = None if is_full else places, is_full and bool(self.scanner.folders.roots)
         bar = self.new_bar() if is_full else None
@@ -126,12 +125,11 @@ class Indexer:
             facts.append(f"{n_loaded:,} files from the saved index")
         log.log(logging.INFO if is_full else logging.DEBUG, "; ".join((*facts, *left_out)))
         self._pause()
-        if file is not None:
-            file.save(self._call, self.scanner)
+        if self.file is not None:
+            self.file.save(self._call, self.scanner)
 
     def _index_changes(self, within: set[str] | None, found: Found, bar: Progress | None) -> None:
         indexing, percentage = IncrementalIndexing(self._call, self._pause), None
-
         for change in self.scanner.changes(within, found, indexing.max_chars, self._pause):
             if change.text is None:
                 indexing.drop(change.name)

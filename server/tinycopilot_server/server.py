@@ -37,11 +37,9 @@ log = logging.getLogger(__name__)
 
 def _converter() -> cattrs.Converter:
     """pygls's converter, which maps unknown trigger kinds (0, from clients of drafts of 3.18) to automatic."""
-    converter = default_converter()
-    known = {kind.value: kind for kind in types.InlineCompletionTriggerKind}
+    converter, kinds = default_converter(), types.InlineCompletionTriggerKind
     converter.register_structure_hook(
-        types.InlineCompletionTriggerKind,
-        lambda value, _: known.get(value, types.InlineCompletionTriggerKind.Automatic),
+        kinds, lambda value, _: kinds.Invoked if value == kinds.Invoked.value else kinds.Automatic
     )
     return converter
 

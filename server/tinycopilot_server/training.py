@@ -207,11 +207,8 @@ class Training:
         self._child = self._ending = None
         self._session.is_training = False
         self._session.send_status()
-        figures = dict[str, Any]()
-        if state == "done":
-            figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
-            figures["percentage"] = 100
-        self._notify(state, message, **figures)
+        figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
+        self._notify(state, message, **({**figures, "percentage": 100} if state == "done" else {}))
         if state != "cancelled":
             kind = types.MessageType.Info if state == "done" else types.MessageType.Warning
             self._session.show_message(kind, message)
