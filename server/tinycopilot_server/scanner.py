@@ -3,6 +3,7 @@
 Nothing outside of the folders is read.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -156,7 +157,7 @@ class Scanner:
     def _files(
         self, root: str, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
     ) -> Iterator[Path]:
-        n_folders = 0
+        folder_numbers = itertools.count(1)
         above = {str(parent) for place in within or () for parent in Path(place).parents}
         is_in_scope = scope_of(within)
 
@@ -169,13 +170,10 @@ class Scanner:
             return self.folders.wants(name) and is_in_scope(name)
 
         def enters(relative: str) -> bool:
-            nonlocal n_folders
-            n_folders += 1
-            if n_folders > MAX_FOLDERS:
-                if n_folders == MAX_FOLDERS + 1:
-                    left_out.add(Reason.TOO_MANY, absolute(relative))
-                return False
-            return absolute(relative) in above or is_in_scope(absolute(relative))
+            name, number = absolute(relative), next(folder_numbers)
+            if number == MAX_FOLDERS + 1:
+                left_out.add(Reason.TOO_MANY, name)
+            return number <= MAX_FOLDERS and (name in above or is_in_scope(name))
 
         if root in above or is_in_scope(root):
             yield from walk(Path(root), takes, enters, left_out)
