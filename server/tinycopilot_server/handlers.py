@@ -113,8 +113,7 @@ def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDo
     """Add an opened notebook with its cells, whose texts are now the client's."""
     uri, cells = params.notebook_document.uri, params.notebook_document.cells
     notebook = Notebook(document_name(uri), opened_as(uri))
-    notebook.replace(0, 0, cells)
-    notebook.documents |= {item.uri: _document(server, item, uri) for item in params.cell_text_documents}
+    notebook.open(cells, {item.uri: _document(server, item, uri) for item in params.cell_text_documents})
     server.index.open_notebook(uri, notebook)
 
 

@@ -209,7 +209,7 @@ class Index:
         documents = self._session.documents
         if (notebook := documents.notebooks.pop(uri, None)) is not None:
             index_names = {group.index_name for group in notebook.groups}
-            notebook.documents.clear()
+            notebook.open((), {})
             documents.take_cells(notebook)
             self._drop_closed(uri, notebook.name, index_names)
 

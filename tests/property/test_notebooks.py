@@ -59,8 +59,7 @@ class Client:
     def __init__(self, cells: list[Plain]) -> None:
         self.cells, self.version = cells, 1
         self.notebook, self.documents = Notebook("/a.ipynb"), OpenDocuments()
-        self.notebook.replace(0, 0, [cell.cell for cell in cells])
-        self.notebook.documents |= {cell.uri: document(cell.item) for cell in cells}
+        self.notebook.open([cell.cell for cell in cells], {cell.uri: document(cell.item) for cell in cells})
         self.documents.notebooks["file:///a.ipynb"] = self.notebook
         self.documents.take_cells(self.notebook)
 

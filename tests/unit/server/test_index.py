@@ -109,8 +109,8 @@ def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Cal
 def notebook(source: str, cell: str, opened_as: str) -> Notebook:
     """A notebook /n.ipynb with one Python cell."""
     opened = Notebook("/n.ipynb", opened_as)
-    opened.replace(0, 0, [types.NotebookCell(types.NotebookCellKind.Code, cell)])
-    opened.documents[cell] = Document(source, 1, Kind.Utf16, "/n.ipynb", "python", opened_as)
+    document = Document(source, 1, Kind.Utf16, "/n.ipynb", "python", opened_as)
+    opened.open([types.NotebookCell(types.NotebookCellKind.Code, cell)], {cell: document})
     return opened
 
 
