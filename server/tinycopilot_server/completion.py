@@ -35,19 +35,13 @@ Split = Callable[[types.Position], tuple[str, str]]
 class Answer:
     """Suggestions, and their position."""
 
-    uri: str
     document: Document
     cursor: types.Position
     before: str
     """The text of the document before the suggestion; including the selected menu entry, if there is one."""
-    suggestions: list[Suggestion]
-    """The best one first."""
+    texts: list[str]
+    """The texts of the suggestions, with the document's line ends; the best one first."""
     latency_ms: float
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts of all suggestions, with the document's line ends."""
-        return [some.text.replace("\n", self.document.line_end) for some in self.suggestions]
 
 
 class Debounce:
@@ -141,7 +135,8 @@ class Completer:
         if suggestion is None or session.documents.get(uri) is not document or unit.version != version:
             return None
         text_before = (then[0] if then else before)[len(above) :]
-        return Answer(uri, document, document.clamp(cursor), text_before, [suggestion, *alternatives], latency_ms)
+        texts = [some.text.replace("\n", document.line_end) for some in (suggestion, *alternatives)]
+        return Answer(document, document.clamp(cursor), text_before, texts, latency_ms)
 
     def _split(self, uri: str, document: Document, *, is_indexed: bool) -> tuple[Split, str]:
         """The function that splits the text at a position, and the text before it that is not of the document itself.

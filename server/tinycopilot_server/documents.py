@@ -266,11 +266,12 @@ class Notebook:
 
     def _regroup(self) -> None:
         """Assign the cells to their groups, in order; without those that are not indexed."""
-        for group in self._groups.values():
-            group.cells = []
+        for known in self._groups.values():
+            known.cells = []
         for uri, kind in self._cells:
             if (cell := self.documents.get(uri)) is not None:
-                group = self._groups.setdefault((kind, cell.language), CellGroup(self, kind, cell.language))
+                if (group := self._groups.get((kind, cell.language))) is None:
+                    group = self._groups[kind, cell.language] = CellGroup(self, kind, cell.language)
                 if not cell.why_not_indexed:
                     group.cells.append(cell)
 
