@@ -5,12 +5,14 @@ computed before the client sends it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lsprotocol import types
 
+from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.request import Request, Result, Silence, Why
 from tinycopilot.completion.scheduler import Job, Scheduler
@@ -22,6 +24,9 @@ from tinycopilot_server.session import Session
 PAIRS = ("()", "[]", "{}", '""', "''", "``")
 """Editors insert the closing character with the opening one, and leave the cursor between them."""
 
+FIRST_LINE = re.compile(r"\s*[^\r\n]*")
+"""Up to the end of the first line that is not blank."""
+
 Split = Callable[[types.Position], tuple[str, str]]
 """Returns the texts before and after a position."""
 
@@ -30,19 +35,13 @@ Split = Callable[[types.Position], tuple[str, str]]
 class Answer:
     """Suggestions, and their position."""
 
-    uri: str
     document: Document
     cursor: types.Position
     before: str
     """The text of the document before the suggestion; including the selected menu entry, if there is one."""
-    suggestions: list[Suggestion]
-    """The best one first."""
+    texts: list[str]
+    """The texts of the suggestions, with the document's line ends; the best one first."""
     latency_ms: float
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts of all suggestions, with the document's line ends."""
-        return [some.text.replace("\n", self.document.line_end) for some in self.suggestions]
 
 
 class Debounce:
@@ -96,10 +95,9 @@ class Completer:
         invoked = self.invoked
         if invoked is None or self._session.documents.get(uri) is not invoked.document:
             return False
-        n_lines = cursor.line - invoked.cursor.line
-        texts = [text for text in invoked.texts if cursor >= invoked.cursor and n_lines <= text.count("\n")]
-        typed = invoked.document.between(invoked.cursor, cursor) if texts else ""
-        is_along = any(text.startswith(typed) and text != typed for text in texts)
+        (start, _), (end, _) = map(invoked.document.split, (invoked.cursor, cursor))
+        typed = end[len(start) :]
+        is_along = cursor >= invoked.cursor and any(text.startswith(typed) and text != typed for text in invoked.texts)
         if not is_along:
             self.invoked = None
         return is_along
@@ -118,14 +116,16 @@ class Completer:
         if document is None or unit is None or session.is_silent:
             return None
         name = self._index.admit(unit)
-        if session.why_silent(unit):
+        if name is None and session.why_silent(unit):
             return None
         split, above = self._split(uri, document, is_indexed=name is not None)
         before, after = split(cursor)
         if not self._is_wanted_after(before, document.language):
             return None
         self._index.hold_others(unit)
-        then, version = _with_selected(split, selected) if selected is not None else None, unit.version
+        then, version = None, unit.version
+        if selected is not None:  # the texts on both sides of the cursor if the selected menu entry is accepted
+            then = split(selected.range.start)[0] + selected.text, split(selected.range.end)[1]
         request = Request(before, after, name, selected=then, language=document.language)
         suggestion = await self.suggest(request)
         latency_ms = 1000 * (time.perf_counter() - since_s)
@@ -135,14 +135,15 @@ class Completer:
         if suggestion is None or session.documents.get(uri) is not document or unit.version != version:
             return None
         text_before = (then[0] if then else before)[len(above) :]
-        return Answer(uri, document, document.clamp(cursor), text_before, [suggestion, *alternatives], latency_ms)
+        texts = [some.text.replace("\n", document.line_end) for some in (suggestion, *alternatives)]
+        return Answer(document, document.clamp(cursor), text_before, texts, latency_ms)
 
     def _split(self, uri: str, document: Document, *, is_indexed: bool) -> tuple[Split, str]:
         """The function that splits the text at a position, and the text before it that is not of the document itself.
 
         A notebook cell is surrounded by the other cells' text. Without indexing, only text near the cursor is used.
         """
-        above, below = self._session.documents.around(uri)
+        above, below = document.notebook.around(uri) if document.notebook else ("", "")
         if not is_indexed:
             n_chars = WINDOW_CHARS if document.n_chars <= WINDOW_CHARS else 0
             above, below = above[max(0, len(above) - n_chars) :], below[:n_chars]
@@ -218,11 +219,28 @@ class Completer:
                 self.ahead.add_done_callback(lambda ahead: ahead.cancelled() or ahead.exception())
 
 
-def _with_selected(split: Split, selected: types.SelectedCompletionInfo) -> tuple[str, str]:
-    """The texts on both sides of the cursor if the selected menu entry is accepted."""
-    before, _ = split(selected.range.start)
-    _, after = split(selected.range.end)
-    return before + selected.text, after
+class Folding:
+    """Shows only the first line of a suggestion; accepting it shows the others. One instance per client.
+
+    The client inserts exactly what it shows, so nothing is inserted that the user has not seen.
+    """
+
+    def __init__(self) -> None:
+        self._uri = self._before = self._hidden = ""
+
+    def fold(self, uri: str, before: str, texts: list[str]) -> list[tuple[str, int]]:
+        """Return, for each suggestion after `before`, the text to show and the number of hidden lines.
+
+        The text ends with the first line that is not blank. After that line was accepted, all hidden lines are shown,
+        also while the user types through them. If several texts are equal, only the first is returned.
+        """
+        if uri == self._uri and typed_through(self._hidden, self._before, before) == texts[0]:
+            return [(texts[0], 0)]
+        shown = [FIRST_LINE.findall(text)[0] for text in texts]
+        self._uri, self._before, self._hidden = uri, before + shown[0], texts[0][len(shown[0]) :]
+        pairs = reversed(list(zip(shown, texts, strict=True)))
+        folded = {first: sum(line.strip() != "" for line in text[len(first) :].splitlines()) for first, text in pairs}
+        return [(first, folded[first]) for first in dict.fromkeys(shown)]
 
 
 def cursor_after(changes: Sequence[types.TextDocumentContentChangeEvent], encoding: str) -> types.Position | None:

@@ -11,9 +11,7 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from tinycopilot_server import commands
-from tinycopilot_server.documents import Document, to_offset, to_units
-from tinycopilot_server.folders import document_name, opened_as
-from tinycopilot_server.notebooks import Notebook
+from tinycopilot_server.documents import Document, Notebook, document_name, opened_as, split_lines, to_offset, to_units
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import SECTION, pushed_settings
 
@@ -115,8 +113,7 @@ def did_open_notebook(server: TinyCopilotServer, params: types.DidOpenNotebookDo
     """Add an opened notebook with its cells, whose texts are now the client's."""
     uri, cells = params.notebook_document.uri, params.notebook_document.cells
     notebook = Notebook(document_name(uri), opened_as(uri))
-    notebook.replace(0, 0, cells)
-    notebook.documents |= {item.uri: _document(server, item, uri) for item in params.cell_text_documents}
+    notebook.open(cells, {item.uri: _document(server, item, uri) for item in params.cell_text_documents})
     server.index.open_notebook(uri, notebook)
 
 
@@ -187,8 +184,8 @@ async def inline_completion(
     shown = [(text, 0) for text in answer.texts]
     if settings.multiline == "firstLine":
         shown = server.folding.fold(uri, answer.before, answer.texts)
-    names = [server.statistics.answered(answer.uri, answer.before, shown[0][0], answer.latency_ms)]
-    names += [server.statistics.alternative(answer.uri, answer.before, text) for text, _ in shown[1:]]
+    names = [server.statistics.answered(uri, answer.before, shown[0][0], answer.latency_ms)]
+    names += [server.statistics.alternative(uri, answer.before, text) for text, _ in shown[1:]]
     return types.InlineCompletionList(
         items=[
             types.InlineCompletionItem(insert_text=already + text, range=where, command=_accepting(name, n_hidden))
@@ -209,7 +206,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
     completer, uri = server.completer, params.text_document.uri
     completer.is_used = True
     answer = await completer.complete(uri, params.position) if server.session.lists_suggestions else None
-    rest = answer.suggestions[0].text.split("\n")[0] if answer else ""
+    rest = split_lines(answer.texts[0])[0].rstrip("\r\n") if answer else ""
     if answer is None or not rest.strip():
         return types.CompletionList(is_incomplete=True, items=[])
     begun = re.split(r"\W", answer.before[-MAX_WORD_CHARS:])[-1]
@@ -225,7 +222,7 @@ async def completion(server: TinyCopilotServer, params: types.CompletionParams) 
             sort_text=f"\U0010ffff{i}",
             filter_text=begun + text,
             text_edit=types.TextEdit(where, begun + text),
-            command=_accepting(server.statistics.listed(answer.uri, answer.before, text)),
+            command=_accepting(server.statistics.listed(uri, answer.before, text)),
         )
         for i, text in enumerate(filter(None, texts))
     ]

@@ -7,8 +7,9 @@ engine itself adds the current document.)
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from functools import partial
@@ -16,24 +17,57 @@ from typing import TYPE_CHECKING
 
 from tinycopilot.completion.request import Result
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.paths import index_path, saved_state_paths
-from tinycopilot_server.documents import Document
-from tinycopilot_server.indexer import Indexer
-from tinycopilot_server.notebooks import CellGroup, Notebook
-from tinycopilot_server.saved import IndexFile, LearnedWeights
-from tinycopilot_server.scanner import Scanner
-from tinycopilot_server.session import Session, Unit
+from tinycopilot.paths import index_path, mixture_weights_path, saved_state_paths
+from tinycopilot_server.documents import CellGroup, Document, Notebook, Unit
+from tinycopilot_server.indexer import Indexer, IndexFile
+from tinycopilot_server.session import Session
 from tinycopilot_server.settings import Settings
 
 if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
+    from tinycopilot.completion.persistence import Weights
 
 CLOSE_S = 0.8
 """Time limit for saving at exit. Together with training.CLOSE_S, it must be less than lifetime.GRACE_S."""
+SAVE_WEIGHTS_S = 60.0
+"""Minimum time between two writes of the learned weights; they are also written at the end."""
 LONG_CHARS = 50_000
 """A longer document is sorted in another thread when it is opened, since sorting delays its first suggestion."""
 
 log = logging.getLogger(__name__)
+
+
+class LearnedWeights:
+    """The file of the mixture's weights learned in one workspace. Use it in the engine's thread."""
+
+    def __init__(self, folder: str | None = None, tokenizer_digest: str = "") -> None:
+        """`folder`: the workspace; without one, nothing is saved."""
+        self.path = mixture_weights_path(folder, tokenizer_digest) if folder is not None else None
+        self._digest = tokenizer_digest
+        self.has_learned = False
+        """Whether the weights have changed since they were loaded."""
+        self.saved_s = -SAVE_WEIGHTS_S
+        self._lock = threading.Lock()  # held while writing: a deleted file must not be written again
+
+    def restore(self, engine: "Engine") -> None:
+        """Load the saved weights into the engine."""
+        from tinycopilot.completion.persistence import load_weights  # noqa: PLC0415 (imports Numba, which is loaded by then)
+
+        if self.path is not None:
+            engine.restore(load_weights(self.path, self._digest))
+
+    def save(self, weights: "Weights") -> None:
+        """Write the weights. Thread-safe."""
+        from tinycopilot.completion.persistence import save_weights  # noqa: PLC0415 (see restore)
+
+        with self._lock:
+            if self.path is not None:
+                save_weights(self.path, weights, self._digest)
+
+    def stop(self) -> None:
+        """Save nothing from now on, so that the file can be deleted. Thread-safe."""
+        with self._lock:
+            self.path = None
 
 
 class Index:
@@ -41,8 +75,8 @@ class Index:
 
     def __init__(self, session: Session, scheduler: Scheduler) -> None:
         self._session, self._scheduler = session, scheduler
-        scanner = Scanner(session.folders, session.documents.is_open)
-        self.indexer = Indexer(scheduler.change_ngrams, scanner, scheduler.pause)
+        is_open = session.documents.is_open
+        self.indexer = Indexer(scheduler.change_ngrams, session.folders, is_open, scheduler.pause)
         self.learned = LearnedWeights()
         """Use it in the engine's thread."""
         self.max_chars = Settings().max_workspace_chars
@@ -61,8 +95,7 @@ class Index:
             engine.configure(settings.completer)
             before = engine.ngrams.max_chars
             engine.ngrams.limit(max_chars)
-            if before == 0 < max_chars:
-                self.learned.restore(engine)
+            self._learn_here(engine)
             if before < max_chars:
                 self.indexer.submit(self._read_again)
 
@@ -72,9 +105,9 @@ class Index:
     def _store_nothing_without_index(self) -> None:
         """With a limit of 0, delete what earlier sessions have saved for the workspace, and what is being saved."""
         if not self.max_chars:
-            self._scheduler.change(self._delete_saved)
+            self._scheduler.change(lambda _: self._delete_all())
             try:
-                self._delete_saved_state()
+                self._delete_all()
             except OSError as error:  # settings and folders apply nevertheless
                 log.warning("%s: not deleted: %s", error.filename, error.strerror)
 
@@ -100,21 +133,18 @@ class Index:
             self.indexer.submit(self.indexer.scan)  # saves: a scan that was already queued ran before _use_file
             self._scheduler.change(self._learn_here)
 
-    def _delete_saved(self, engine: "Engine") -> None:
-        """Delete saved index and weights, also those being written. Runs in the engine's thread."""
-        self.delete_file()  # now: the indexer may have begun to write it with the old limit
-        self.learned.stop()
-        self._delete_saved_state()
-        self._learn_here(engine)
-
     def _learn_here(self, engine: "Engine") -> None:
-        """Save the weights, and load those of the current workspace. Runs in the engine's thread."""
-        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
-        if self.is_forgotten or new.path == self.learned.path:
+        """Save the weights, and load those of the current workspace; with a limit of 0, store none from now on.
+
+        Runs in the engine's thread.
+        """
+        if not self.max_chars:
+            self.learned.stop()
             return
-        self._save_weights(engine)
-        self.learned = new
-        if self.max_chars:
+        new = LearnedWeights(self._session.folders.main, engine.tokenizer.digest)
+        if new.path != self.learned.path:
+            self._save_weights(engine)
+            self.learned = new
             new.restore(engine)
 
     def _save_weights(self, engine: "Engine") -> None:
@@ -130,10 +160,8 @@ class Index:
         roots, digest = self._session.folders.roots, engine.tokenizer.digest
         path = index_path(roots, digest)
         self.indexer.file = IndexFile(path, digest, self._session.documents.was_open) if roots else None
-        if self.is_forgotten:  # forgotten before the path was known
-            self._forget_all()
 
-    def scan(self, uris: Iterable[str] | None) -> None:
+    def scan(self, uris: Collection[str] | None) -> None:
         """Scan these files and folders; None: everything that has changed on disk."""
         if self.max_chars and self._scheduler.is_ready:
             self.indexer.scan(uris)
@@ -181,7 +209,7 @@ class Index:
         documents = self._session.documents
         if (notebook := documents.notebooks.pop(uri, None)) is not None:
             index_names = {group.index_name for group in notebook.groups}
-            notebook.documents.clear()
+            notebook.open((), {})
             documents.take_cells(notebook)
             self._drop_closed(uri, notebook.name, index_names)
 
@@ -253,7 +281,7 @@ class Index:
         self.learned.has_learned |= result.has_learned
         if engine.ngrams.needs_compaction:
             self.indexer.scan()
-        if self.learned.is_due:
+        if time.monotonic() - self.learned.saved_s >= SAVE_WEIGHTS_S:
             self._save_weights(engine)
 
     def take_over(self, engine: "Engine") -> "Future[bool]":
@@ -312,19 +340,17 @@ class Index:
     def _forget_all(self) -> None:
         """Delete everything in memory and on disk. Runs in the indexer's thread."""
         if self._scheduler.is_ready:
-            self._scheduler.change_and_wait(_forget)
+            self._scheduler.change_and_wait(lambda engine: engine.forget())
         self._delete_all()
         log.info("the workspace is forgotten")
 
     def _delete_all(self) -> None:
-        """Delete all files saved for this workspace, including those being written. Thread-safe."""
-        self.delete_file()
-        self.indexer.file = None
-        self.learned.stop()
-        self._delete_saved_state()
+        """Delete all files saved for this workspace, including those being written, and those for other models.
 
-    def _delete_saved_state(self) -> None:
-        """Delete the files, also those for other models. Raises OSError at the end if one cannot be deleted."""
+        Thread-safe. Raises OSError at the end if one cannot be deleted.
+        """
+        self.delete_file()
+        self.learned.stop()
         errors = list[OSError]()
         for path in saved_state_paths(self._session.folders.roots):
             try:
@@ -335,17 +361,9 @@ class Index:
             raise errors[0]
 
     def close(self) -> None:
-        """Stop indexing, and save what was learned."""
+        """Stop indexing, and save what was learned, even if it waits to be saved in the indexer's thread."""
         self.indexer.close()
-        if self._scheduler.is_ready:
+        if self._scheduler.is_ready and self.learned.has_learned:
+            saving = self._scheduler.ask(lambda engine: self.learned.save(engine.mixture.as_rows()))
             with contextlib.suppress(NoAnswer):
-                self._scheduler.ask(self._save).result(CLOSE_S)
-
-    def _save(self, engine: "Engine") -> None:
-        if self.learned.has_learned:  # even if they were saved: the indexer may have been closed before it did
-            self.learned.save(engine.mixture.as_rows())
-
-
-def _forget(engine: "Engine") -> None:
-    engine.forget()
-    engine.ngrams.limit(0)
+                saving.result(CLOSE_S)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tinycopilot.completion.engine import Engine
 
 COMPILING = "compiling, once on this machine"
-NOT_CACHED = "compiled code cannot be cached, so each start takes some seconds longer; `tinycopilot doctor` says why"
 CHECK_S = 2.0
 """Minimum time between two checks of the model's files. There is no timer: edits and saves trigger a check."""
 
@@ -55,33 +54,6 @@ def stamp_of(path: Path) -> Stamp | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-class ModelFiles:
-    """Detects when the model files have changed: other paths, or new content."""
-
-    def __init__(self, find: Callable[[], ModelPaths], clock: Callable[[], float] = time.monotonic) -> None:
-        """`find` returns the files to use; it may raise UserError. `clock` counts seconds."""
-        self._find, self._clock = find, clock
-        self._stamp: Stamp | None = None
-        self._checked_s = 0.0
-
-    def note(self) -> None:
-        """Record the state of the files. Call it before reading them, so that later changes are detected."""
-        self._checked_s = self._clock()
-        try:
-            paths = self._find()
-            self._stamp = (paths, *map(stamp_of, (paths.model, paths.tokenizer)))
-        except UserError as error:
-            self._stamp = (str(error),)
-
-    def have_changed(self) -> bool:
-        """Whether the files have changed since they were recorded; if so, record them. Checks at most every CHECK_S."""
-        if self._stamp is None or self._clock() - self._checked_s < CHECK_S:
-            return False
-        before = self._stamp
-        self.note()
-        return self._stamp != before
-
-
 class Models:
     """The model in use. Use it on the event loop."""
 
@@ -93,7 +65,9 @@ class Models:
         """The last loaded model, and why it was chosen."""
         self.name = ""
         """Its file name and origin."""
-        self._files = ModelFiles(lambda: to_use(session.settings, session.folders.main)[0])
+        self._stamp: Stamp = ()
+        """The state of the model's files before they were last read."""
+        self._checked_s = -CHECK_S
         self._lock = asyncio.Lock()  # models are loaded in order, so that the last one named is used
         self._tasks = set[asyncio.Task[object]]()
 
@@ -144,9 +118,21 @@ class Models:
         return problem
 
     def follow(self) -> None:
-        """Reload the model if its files have changed on disk."""
-        if self._session.model_status.state != "loading" and self._files.have_changed():
+        """Reload the model if its files have changed, or others are to be used. Checks at most every CHECK_S."""
+        now_s = time.monotonic()
+        if self._session.model_status.state == "loading" or now_s - self._checked_s < CHECK_S:
+            return
+        self._checked_s, before, self._stamp = now_s, self._stamp, self._stamp_now()
+        if self._stamp != before:
             self.soon(self.reload())
+
+    def _stamp_now(self) -> Stamp:
+        """Return a value that changes when other files are to be used, or one is replaced or modified."""
+        try:
+            paths, _ = to_use(self._session.settings, self._session.folders.main)
+        except UserError as error:
+            return (str(error),)
+        return paths, stamp_of(paths.model), stamp_of(paths.tokenizer)
 
     def soon(self, work: Coroutine[Any, Any, object]) -> None:
         """Run one of these methods without waiting for it."""
@@ -158,7 +144,7 @@ class Models:
         """Load a model; return an error message, "" if none."""
         try:
             async with self._lock:
-                self._files.note()
+                self._stamp = self._stamp_now()
                 is_continued = await self.load(on_compiling)
         except UserError as error:
             return str(error)
@@ -204,5 +190,7 @@ class Models:
             on_compiling()
         engine.warm_up()
         if not engine.is_compiled:
-            log.warning(NOT_CACHED)
+            log.warning(
+                "compiled code cannot be cached, so each start takes some seconds longer; `tinycopilot doctor` says why"
+            )
         return engine

@@ -3,6 +3,7 @@
 Nothing outside of the folders is read.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -14,7 +15,8 @@ from tinycopilot.files.left_out import LeftOut, Reason
 from tinycopilot.files.reading import read_written
 from tinycopilot.files.walking import walk
 from tinycopilot.paths import comparable
-from tinycopilot_server.folders import Folders, document_name
+from tinycopilot_server.documents import document_name
+from tinycopilot_server.session import Folders
 
 MAX_FOLDERS = 100_000
 """Maximum number of visited folders: a larger tree is not a project but, for example, a home folder."""
@@ -28,11 +30,13 @@ def place_of(uri: str) -> str:
     return os.path.dirname(name) if os.path.basename(name) == ".gitignore" else name  # noqa: PTH119, PTH120
 
 
-def scope_of(places: Collection[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a file or folder is one of `places`, or lies in one of them.
+def scope_of(places: Collection[str] | None) -> Callable[[str], bool]:
+    """Return a function that tells whether a file or folder is one of `places`, or lies in one of them. None: always.
 
     Its time does not depend on the number of places.
     """
+    if places is None:
+        return lambda _: True
     reported = set(places)
 
     @cache
@@ -79,31 +83,27 @@ class Scanner:
         self.known: dict[str, tuple[int, int]] = {}
         """Name -> time of last change, in ns, and size in bytes of each file read. It is read again if they differ."""
 
-    def forget(self) -> None:
-        """Treat no file as read: the next scan finds everything."""
-        self.known.clear()
-
     def doubt(self, places: Collection[str] | None) -> None:
         """Treat these files and folders (None: all) as changed: the next scan reads or drops them in any case."""
-        for name in self._known_within(places):
+        for name in filter(scope_of(places), self.known):
             self.known[name] = (0, 0)
 
     def changes(
         self,
         within: Collection[str] | None,
         found: Found,
-        is_enough: Callable[[], bool],
+        max_chars: float,
         pause: Callable[[], None],
     ) -> Iterator[Change]:
         """Yield changes since the last scan: deleted files, then changed ones, most recently changed first.
 
         `within`: scan these files and folders only, and read them even if they seem unchanged. Open documents are
-        skipped. `is_enough`: whether the limit is reached. `pause` is called for each file and folder; it may wait, or
+        skipped, and so are older files beyond `max_chars`. `pause` is called for each file and folder; it may wait, or
         raise.
         """
         left_out = LeftOut()
         stamps = self._stamps(within, left_out, pause)
-        for name in self._known_within(within) - stamps.keys():
+        for name in set(filter(scope_of(within), self.known)) - stamps.keys():
             del self.known[name]
             if not self._is_open(name):
                 yield Change(name)
@@ -118,7 +118,7 @@ class Scanner:
                 yield Change(name)
                 continue
             self.known[name] = changed_ns, n_bytes
-            if is_enough():
+            if found.n_chars + found.n_unchanged_bytes > max_chars:
                 found.n_skipped += 1
                 if was_known not in (None, (changed_ns, n_bytes)):
                     yield Change(name)
@@ -135,11 +135,6 @@ class Scanner:
             elif was_known is not None:
                 yield Change(name)
         found.left_out = left_out.lines()
-
-    def _known_within(self, within: Collection[str] | None) -> set[str]:
-        if within is None:
-            return set(self.known)
-        return set(filter(scope_of(within), self.known))
 
     def _stamps(
         self, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
@@ -162,9 +157,9 @@ class Scanner:
     def _files(
         self, root: str, within: Collection[str] | None, left_out: LeftOut, pause: Callable[[], None]
     ) -> Iterator[Path]:
-        n_folders = 0
+        folder_numbers = itertools.count(1)
         above = {str(parent) for place in within or () for parent in Path(place).parents}
-        is_in_scope = scope_of(within) if within is not None else lambda _: True
+        is_in_scope = scope_of(within)
 
         def absolute(relative: str) -> str:
             return comparable(os.path.join(root, relative))  # noqa: PTH118
@@ -175,13 +170,10 @@ class Scanner:
             return self.folders.wants(name) and is_in_scope(name)
 
         def enters(relative: str) -> bool:
-            nonlocal n_folders
-            n_folders += 1
-            if n_folders > MAX_FOLDERS:
-                if n_folders == MAX_FOLDERS + 1:
-                    left_out.add(Reason.TOO_MANY, absolute(relative))
-                return False
-            return absolute(relative) in above or is_in_scope(absolute(relative))
+            name, number = absolute(relative), next(folder_numbers)
+            if number == MAX_FOLDERS + 1:
+                left_out.add(Reason.TOO_MANY, name)
+            return number <= MAX_FOLDERS and (name in above or is_in_scope(name))
 
         if root in above or is_in_scope(root):
             yield from walk(Path(root), takes, enters, left_out)

@@ -20,8 +20,7 @@ from tinycopilot import __version__
 from tinycopilot.completion.scheduler import Scheduler
 from tinycopilot.paths import statistics_path
 from tinycopilot_server import lifetime
-from tinycopilot_server.completion import Completer
-from tinycopilot_server.folding import Folding
+from tinycopilot_server.completion import Completer, Folding
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models
 from tinycopilot_server.protocol import Protocol
@@ -38,11 +37,9 @@ log = logging.getLogger(__name__)
 
 def _converter() -> cattrs.Converter:
     """pygls's converter, which maps unknown trigger kinds (0, from clients of drafts of 3.18) to automatic."""
-    converter = default_converter()
-    known = {kind.value: kind for kind in types.InlineCompletionTriggerKind}
+    converter, kinds = default_converter(), types.InlineCompletionTriggerKind
     converter.register_structure_hook(
-        types.InlineCompletionTriggerKind,
-        lambda value, _: known.get(value, types.InlineCompletionTriggerKind.Automatic),
+        kinds, lambda value, _: kinds.Invoked if value == kinds.Invoked.value else kinds.Automatic
     )
     return converter
 

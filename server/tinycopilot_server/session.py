@@ -1,85 +1,80 @@
 """Session: the connection to one client: its settings, folders and open documents; status and messages."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
-from tinycopilot_server.documents import Document
-from tinycopilot_server.folders import Folders, document_name
-from tinycopilot_server.notebooks import CellGroup, Notebook
+from tinycopilot.files import notebook_file
+from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.secret_files import is_secret_place
+from tinycopilot_server.documents import OpenDocuments, Unit, document_name, opened_as
 from tinycopilot_server.settings import Settings, merged, parse_settings
 
 STATUS = "tinycopilot/status"
 """A notification to the client: {"state": "loading" | "ready" | "busy" | "off" | "error", "message": "..."}."""
 
-Unit = Document | CellGroup
-"""A document, or a group of notebook cells, indexed under one name."""
+PYTHON = (".py", ".pyi", notebook_file.SUFFIX)
+
 State = Literal["loading", "ready", "busy", "off", "error"]
 
 
-class OpenDocuments(dict[str, Document]):
-    """The open documents by URI, and the cells of notebooks. Changed on the event loop; read by any thread."""
+class Folders:
+    """The workspace's folders, and which of their files count. Changed on the event loop; read by any thread."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._opened = set[str]()
-        self.notebooks = dict[str, Notebook]()
-        """The open notebooks by URI."""
-        self._notebook_of = dict[str, Notebook]()  # by the URI of a cell
+        self.roots: tuple[str, ...] = ()
+        """The folders, as `documents.name_of` returns them."""
+        self.tops: tuple[str, ...] = ()
+        """The folders, with links resolved and as the editor gave them."""
+        self.suffixes: tuple[str, ...] = PYTHON
+        """Suffixes of the files that are indexed."""
+        self.excluded = Patterns()
+        """Files that the settings exclude."""
+        self.forgotten = set[str]()
+        """Names of files that the user has removed from the index."""
 
-    def add(self, uri: str, document: Document) -> None:
-        """Add an opened document."""
-        self[uri] = document
-        self._opened.add(document.name)
+    def set_roots(self, uris: Iterable[str]) -> None:
+        """Replace the folders; skip anything that is not a folder, and folders of secrets."""
+        roots = dict[str, str]()
+        for uri in uris:
+            root = document_name(uri)
+            is_folder = os.path.isabs(root) and os.path.isdir(root)  # noqa: PTH112, PTH117
+            if is_folder and not is_secret_place(Path(root), [os.path.dirname(root)]):  # noqa: PTH120
+                roots[root] = opened_as(uri)
+        self.roots, self.tops = tuple(roots), (*roots, *roots.values())
 
-    def take_cells(self, notebook: Notebook) -> None:
-        """Add the cells that the notebook has now, and remove those that it had."""
-        self._opened.add(notebook.name)
-        had = {uri for uri, its in self._notebook_of.items() if its is notebook}
-        for uri in had - notebook.documents.keys():
-            del self[uri], self._notebook_of[uri]
-        for uri, document in notebook.documents.items():
-            self._notebook_of[uri] = notebook
-            self.add(uri, document)
+    @property
+    def main(self) -> str | None:
+        """The first folder, which identifies the workspace."""
+        return next(iter(self.roots), None)
 
-    def is_cell(self, uri: str) -> bool:
-        """Whether a document is a cell of an open notebook, which is changed and closed with it."""
-        return uri in self._notebook_of
+    def choose(self, settings: Settings) -> None:
+        """Replace the excluded patterns, and reset the suffixes to those of Python, if it is on; `want` adds others."""
+        self.excluded = Patterns(settings.exclude)
+        self.suffixes = PYTHON if settings.has_language("python") else ()
 
-    def unit_of(self, uri: str) -> Unit | None:
-        """The unit that contains a document: itself, or its group of notebook cells; None if it is not open."""
-        notebook = self._notebook_of.get(uri)
-        return (notebook and notebook.group_of(uri)) or self.get(uri)
+    def wants(self, name: str) -> bool:
+        """Whether a file of this name is indexed, if it lies in one of the folders."""
+        return name.lower().endswith(self.suffixes) and not self.excludes(name)
 
-    def units(self) -> list[Unit]:
-        """All open documents as they are indexed."""
-        documents: list[Unit] = [document for uri, document in self.items() if uri not in self._notebook_of]
-        return documents + [group for notebook in self.notebooks.values() for group in notebook.groups]
+    def want(self, name: str) -> bool:
+        """Index files with the suffix of this one, too, if it lies in a folder; return whether that is new."""
+        suffix = Path(name).suffix.lower()
+        if not suffix or suffix in self.suffixes or not any(map(Path(name).is_relative_to, self.roots)):
+            return False
+        self.suffixes += (suffix,)
+        return True
 
-    def around(self, uri: str) -> tuple[str, str]:
-        """The text above and below a cell of a notebook; none for any other document."""
-        notebook = self._notebook_of.get(uri)
-        return notebook.around(uri) if notebook is not None else ("", "")
-
-    def name_of(self, uri: str) -> str:
-        """The name of the file of a document, cell or notebook, which need not be open."""
-        opened = self.get(uri) or self.notebooks.get(uri)
-        return opened.name if opened is not None else document_name(uri)
-
-    def is_open(self, name: str) -> bool:
-        """Whether a document of this name is open."""
-        opened: list[Document | Notebook] = [*self.values(), *self.notebooks.values()]
-        return any(one.name == name for one in opened)
-
-    def was_open(self, name: str) -> bool:
-        """Whether a document of this name is or was open."""
-        return name in self._opened
-
-    def text_of(self, uri: str) -> str | None:
-        """The text of an open document; None if it is not open."""
-        return self[uri].text if uri in self else None
+    def excludes(self, name: str, link: str = "") -> bool:
+        """Whether this file is excluded or forgotten; `link` is the path that it was opened by."""
+        if name in self.forgotten or self.excluded.match(name, self.roots):
+            return True
+        return link not in ("", name) and self.excluded.match(link, self.tops)
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,7 @@ class Status:
 
 PAUSED = Status("off", "paused")
 DISABLED = Status("off", "disabled in the settings")
+TRAINING = Status("busy", "training on this workspace")
 
 
 class Session:
@@ -114,16 +110,19 @@ class Session:
         """Whether the client reports changes on disk."""
         self.is_paused = False
         """Whether the user has paused suggestions."""
+        self.is_training = False
+        """Whether a model is being trained on the workspace."""
         self.is_initialized = False
         """Whether the client has sent `initialized`, and so may be sent notifications."""
         self._reported: list[str] = []  # the problems of the settings that the user was shown
 
     @property
     def status(self) -> Status:
-        """The status to show: the model's, unless suggestions are paused or disabled."""
-        if self.model_status.state == "error":
-            return self.model_status
-        return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else self.model_status
+        """The status to show: the model's, unless suggestions are paused or disabled, or training is running."""
+        status = TRAINING if self.is_training else self.model_status
+        if status.state == "error":
+            return status
+        return DISABLED if not self.settings.enabled else PAUSED if self.is_paused else status
 
     @property
     def is_silent(self) -> bool:

@@ -218,10 +218,9 @@ def _converted(name: str, default: Any, value: Any) -> tuple[Any, str]:
         value = default if value is True and is_switch else value
         is_known = any(value is one or (isinstance(one, str) and value == one) for one in known.choices)
         return (value, "") if is_known else (default, " or ".join(map(json.dumps, known.choices)))
-    if isinstance(default, bool):
-        return (value, "") if isinstance(value, bool) else (default, "true or false")
-    if isinstance(default, str):
-        return (value, "") if isinstance(value, str) else (default, "a string")
+    if isinstance(default, bool | str):
+        kind = "true or false" if isinstance(default, bool) else "a string"
+        return (value, "") if isinstance(value, type(default)) else (default, kind)
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple):
             return default, "a list of strings"

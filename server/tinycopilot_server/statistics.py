@@ -60,25 +60,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Offer:
-    """A suggestion that the user may accept."""
+    """A suggestion that the user may accept, or an accepted text until it is checked."""
 
     document: str
     anchor: str
-    """The end of the text before the suggestion."""
+    """The end of the text before it."""
     text: str
-    is_listed: bool
+    is_listed: bool = False
     """Whether it is an entry of the completion menu."""
     n_accepted_chars: int = 0
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """An accepted text, until it is checked."""
-
-    document: str
-    anchor: str
-    text: str
-    when_s: float
+    accepted_s: float = 0.0
+    """When the text was accepted."""
 
 
 def kept_chars(text: str, anchor: str, accepted: str) -> int:
@@ -106,7 +98,7 @@ class Statistics:
         self._prefix, self._numbers = uuid.uuid4().hex[:8], itertools.count()
         self._offers: dict[str, Offer] = {}
         self._last = ("", "", "")  # the last ghost text: document, text before it, and text
-        self._accepted: list[Accepted] = []
+        self._accepted: list[Offer] = []
         self._lock = threading.Lock()
         self._new: dict[str, Day] = {}  # not in the file yet
         self._saved_s = clock()
@@ -164,7 +156,7 @@ class Statistics:
         more, offer.n_accepted_chars = offer.text[offer.n_accepted_chars : n_chars], n_chars
         before = offer.anchor + offer.text[: n_chars - len(more)]
         self._count("accepted_chars", len(more))
-        self._accepted.append(Accepted(offer.document, before[-ANCHOR_CHARS:], more, self._clock()))
+        self._accepted.append(Offer(offer.document, before[-ANCHOR_CHARS:], more, accepted_s=self._clock()))
 
     def check_kept(self, document: str | None = None) -> None:
         """Check whether the texts accepted in `document`, which is being closed, are still there. None: in all."""
@@ -172,9 +164,9 @@ class Statistics:
 
     def check_due(self) -> None:
         """Check the texts accepted at least KEPT_S ago."""
-        self._check([one for one in self._accepted if one.when_s <= self._clock() - KEPT_S])
+        self._check([one for one in self._accepted if one.accepted_s <= self._clock() - KEPT_S])
 
-    def _check(self, due: list[Accepted]) -> None:
+    def _check(self, due: list[Offer]) -> None:
         self._accepted = [one for one in self._accepted if one not in due]
         texts = {name: self._text_of(name) for name in {one.document for one in due}}
         for one in due:

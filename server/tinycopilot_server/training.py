@@ -1,13 +1,23 @@
-"""Training: run `tinycopilot adapt`, show its progress, and load the resulting model."""
+"""Training: run `tinycopilot adapt` in a child process, show its progress, and load the resulting model.
+
+One core is left to the user: two threads of which one waits for a core are ten times slower than one thread. The
+process's standard input is an empty pipe: closing it stops the process, and the system closes it when the server exits
+for any reason.
+"""
 
 import asyncio
 import contextlib
 import json
 import logging
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from lsprotocol import types
 
@@ -15,11 +25,11 @@ from tinycopilot import UserError
 from tinycopilot.extras import MissingTorchError, has_torch
 from tinycopilot.files.patterns import as_pattern
 from tinycopilot.paths import workspace_model
-from tinycopilot_server.child import Child
+from tinycopilot.process import usable_cores
 from tinycopilot_server.index import Index
 from tinycopilot_server.models import Models, Stamp, delete_own, stamp_of
 from tinycopilot_server.progress import Progress
-from tinycopilot_server.session import Session, Status
+from tinycopilot_server.session import Session
 
 TRAINING = "tinycopilot/training"
 """A notification to the client: {"state": "running" | "done" | "failed" | "cancelled", "percentage": 0 to 100,
@@ -28,7 +38,10 @@ TRAINING = "tinycopilot/training"
 PROGRAM = "tinycopilot"
 """The module to run."""
 CLOSE_S = 0.5
-TOO_LATE = "training had finished before it was cancelled: the new model is in use"
+NICENESS = 10
+PATIENCE_S = 10.0
+"""Time limit for cleaning up when the process is stopped; then it is killed."""
+LAST_BYTES = 8_000
 SUFFIX = re.compile(r"\.[\w+#-]+")
 
 STAGES = {"reading": (0, 3), "training": (3, 85), "measuring": (85, 100), "done": (100, 100)}
@@ -41,6 +54,60 @@ Line = dict[str, Any]
 """A line of `tinycopilot adapt --progress json`."""
 
 log = logging.getLogger(__name__)
+
+
+class Child:
+    """Runs `python -m MODULE ARGUMENTS`, niced, without a shell. Callbacks run in a separate thread."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[int, str], None],
+    ) -> None:
+        """`on_line` receives each line of standard output; `on_end` the exit code and the last line of standard error.
+
+        Raises OSError if the process cannot be started.
+        """
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (an unread pipe would block it)
+        below_normal = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) | getattr(
+            subprocess, "CREATE_NO_WINDOW", 0
+        )
+        self._process = subprocess.Popen(
+            # -P: import nothing from the working folder, which may be the user's project
+            [sys.executable, "-P", "-m", module, *arguments],
+            env={"OMP_NUM_THREADS": str(max(1, usable_cores() - 1)), **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            creationflags=below_normal,
+        )
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # its threads inherit the priority
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+        self._thread = threading.Thread(target=self._listen, args=(on_line, on_end), name=module, daemon=True)
+        self._thread.start()
+
+    def _listen(self, on_line: Callable[[bytes], None], on_end: Callable[[int, str], None]) -> None:
+        with self._errors as errors:
+            with self._process as process:  # at the end, it closes the pipes and waits for the process
+                assert process.stdout is not None
+                for line in process.stdout:
+                    on_line(line)
+            on_end(process.returncode, _last_line(errors))
+
+    def stop(self) -> None:
+        """Ask the process to exit, and kill it after PATIENCE_S. Returns at once."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        killer = threading.Timer(PATIENCE_S, self._process.kill)
+        killer.daemon = True
+        killer.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait until the process has exited, at most `seconds`."""
+        self._thread.join(seconds)
 
 
 class Training:
@@ -66,8 +133,7 @@ class Training:
             raise UserError(f"the training process could not be started ({error.strerror})") from None
         self._progress = Progress(self._session.client, "Training on this workspace", self.cancel)
         self._progress.report("reading", 0)
-        self._busy = Status("busy", "training on this workspace")
-        self._status_before, self._session.model_status = self._session.model_status, self._busy
+        self._session.is_training = True
         self._session.send_status()
         self._notify("running", "reading", percentage=0)
 
@@ -131,21 +197,18 @@ class Training:
         if self._is_cancelled and not is_new:
             state, message = "cancelled", "cancelled; the model is unchanged"
         elif is_done or self._is_cancelled:
-            state, message = "done", str(self._last["message"]) if is_done else TOO_LATE
+            too_late = "training had finished before it was cancelled: the new model is in use"
+            state, message = "done", str(self._last["message"]) if is_done else too_late
             if is_new and (problem := await self._models.reload()):
                 message += f"; but it could not be loaded: {problem}"
         else:
             state, message = "failed", why_it_failed(code, error)
         self._progress.end(message)
-        if self._session.model_status is self._busy:
-            self._session.model_status = self._status_before
-            self._session.send_status()
         self._child = self._ending = None
-        figures = dict[str, Any]()
-        if state == "done":
-            figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
-            figures["percentage"] = 100
-        self._notify(state, message, **figures)
+        self._session.is_training = False
+        self._session.send_status()
+        figures = {name: value for name, value in self._last.items() if name not in ("stage", "share", "message")}
+        self._notify(state, message, **({**figures, "percentage": 100} if state == "done" else {}))
         if state != "cancelled":
             kind = types.MessageType.Info if state == "done" else types.MessageType.Warning
             self._session.show_message(kind, message)
@@ -153,6 +216,11 @@ class Training:
     def _notify(self, state: State, message: str, **figures: Any) -> None:
         log.log(logging.DEBUG if state == "running" else logging.INFO, "training: %s: %s", state, message)
         self._session.client.protocol.notify(TRAINING, {"state": state, "message": message, **figures})
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+    return file.read().decode("utf-8", "replace").strip().rpartition("\n")[2].strip()
 
 
 def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:

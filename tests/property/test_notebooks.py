@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from lsprotocol.types import NotebookCellKind as Kind
 from lsprotocol.types import PositionEncodingKind
-from tinycopilot_server.documents import Document
-from tinycopilot_server.notebooks import Notebook
-from tinycopilot_server.session import OpenDocuments
+from tinycopilot_server.documents import Document, Notebook, OpenDocuments
 
 from tinycopilot.files.notebook_file import SEPARATOR
 
@@ -61,8 +59,7 @@ class Client:
     def __init__(self, cells: list[Plain]) -> None:
         self.cells, self.version = cells, 1
         self.notebook, self.documents = Notebook("/a.ipynb"), OpenDocuments()
-        self.notebook.replace(0, 0, [cell.cell for cell in cells])
-        self.notebook.documents |= {cell.uri: document(cell.item) for cell in cells}
+        self.notebook.open([cell.cell for cell in cells], {cell.uri: document(cell.item) for cell in cells})
         self.documents.notebooks["file:///a.ipynb"] = self.notebook
         self.documents.take_cells(self.notebook)
 
@@ -121,7 +118,7 @@ class Client:
         at = [uri for uri, _ in members].index(cell.uri)
         above = "".join(text + SEPARATOR for _, text in members[:at] if text.strip())
         below = "".join(SEPARATOR + text for _, text in members[at + 1 :] if text.strip())
-        assert self.documents.around(cell.uri) == (above, below)
+        assert self.notebook.around(cell.uri) == (above, below)
         unit = self.documents.unit_of(cell.uri)
         assert unit is found[cell.group]
         if cell.text.strip():
@@ -174,7 +171,7 @@ def test_inconsistent_changes_break_nothing(changes: list[tuple[int, int, list[i
         unknown = types.VersionedTextDocumentIdentifier(3, f"cell:{start}")
         client.apply(text_content=[types.NotebookDocumentCellContentChanges(unknown, [edit])])
         for n in range(6):
-            above, below = client.documents.around(f"cell:{n}")
+            above, below = client.notebook.around(f"cell:{n}")
             unit = client.documents.unit_of(f"cell:{n}")
             assert (unit is None) <= (f"cell:{n}" not in client.documents)
             assert (above + below == "") or unit in client.notebook.groups
@@ -184,8 +181,8 @@ def test_inconsistent_changes_break_nothing(changes: list[tuple[int, int, list[i
 def test_a_cell_with_long_lines_is_completed_alone() -> None:
     cells = [Plain(f"cell:{n}", Kind.Code, "python", text) for n, text in enumerate(("a = 1", "x" * 3_000, "b"))]
     client = Client(cells)
-    assert client.documents.around("cell:2") == ("a = 1" + SEPARATOR, "")
-    assert client.documents.around("cell:1") == ("", "")
+    assert client.notebook.around("cell:2") == ("a = 1" + SEPARATOR, "")
+    assert client.notebook.around("cell:1") == ("", "")
     assert client.documents.unit_of("cell:1") is client.documents["cell:1"]
     assert client.documents.unit_of("cell:0") is client.documents.unit_of("cell:2")
 

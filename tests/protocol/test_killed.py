@@ -37,8 +37,8 @@ TEXT = "value = 1\nresult = val"
 WRITING = """
 import contextlib, sys, time
 pause_s = float(sys.argv.pop())
-from tinycopilot_server import saved
-saved.SAVE_WEIGHTS_S = 0.0
+from tinycopilot_server import index
+index.SAVE_WEIGHTS_S = 0.0
 from tinycopilot.completion import persistence
 class Slow:
     def __init__(self, file):

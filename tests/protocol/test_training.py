@@ -28,9 +28,9 @@ STRANGE = "ZQXJ"
 SERVER = """
 import sys
 from types import SimpleNamespace
-from tinycopilot_server import child, training
-child.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
-training.PROGRAM, child.PATIENCE_S = PROGRAM, PATIENCE_S
+from tinycopilot_server import training
+training.sys = SimpleNamespace(executable=PYTHON, platform=sys.platform)
+training.PROGRAM, training.PATIENCE_S = PROGRAM, PATIENCE_S
 from tinycopilot_server.__main__ import main
 main()
 """

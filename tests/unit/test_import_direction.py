@@ -243,11 +243,8 @@ def server_sources() -> dict[str, str]:
 
 def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
     sources = server_sources()
-    names_the_engine = {f"tinycopilot_server.{name}" for name in ("explanations", "index", "models", "saved")}
-    uses_its_thread = names_the_engine - {"tinycopilot_server.saved"} | {
-        "tinycopilot_server.completion",
-        "tinycopilot_server.server",
-    }
+    names_the_engine = {f"tinycopilot_server.{name}" for name in ("commands", "index", "models")}
+    uses_its_thread = {f"tinycopilot_server.{name}" for name in ("completion", "index", "models", "server")}
     assert {n for n, s in sources.items() if "completion.engine" in s} == names_the_engine
     assert {n for n, s in sources.items() if "completion.scheduler" in s} == uses_its_thread
     assert {n for n, s in sources.items() if "Utf16" in s} == {"tinycopilot_server.documents"}

@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from tinycopilot_server.folders import Folders, name_of
+from tinycopilot_server.documents import name_of
 from tinycopilot_server.indexer import Indexer
-from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.session import Folders
 
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
@@ -31,8 +31,9 @@ class Workspace:
                 raise UserError(f"{folder}: likely to contain secrets, so it is never read; choose another folder")
         self.document = ""
         """Name of the last completed document. The text in the request is indexed, not the file on disk."""
-        scanner = Scanner(self._folders, lambda name: name == self.document)
-        self._indexer = Indexer(scheduler.change_ngrams, scanner, scheduler.pause)
+        self._indexer = Indexer(
+            scheduler.change_ngrams, self._folders, lambda name: name == self.document, scheduler.pause
+        )
         self._scanned_s = -RESCAN_S
 
     def is_secret(self, path: str, text: str) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinycopilot_server.folding import Folding
+from tinycopilot_server.completion import Folding
 
 LINES = "first(1)\n    second(2)\n\n    third(3)"
 

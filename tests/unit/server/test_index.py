@@ -8,9 +8,7 @@ from types import SimpleNamespace
 import pytest
 from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
-from tinycopilot_server.documents import Document
-from tinycopilot_server.folders import name_of
-from tinycopilot_server.notebooks import Notebook
+from tinycopilot_server.documents import Document, Notebook, name_of
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
@@ -111,8 +109,8 @@ def test_disabled_languages_are_not_indexed(server: tuple[TinyCopilotServer, Cal
 def notebook(source: str, cell: str, opened_as: str) -> Notebook:
     """A notebook /n.ipynb with one Python cell."""
     opened = Notebook("/n.ipynb", opened_as)
-    opened.replace(0, 0, [types.NotebookCell(types.NotebookCellKind.Code, cell)])
-    opened.documents[cell] = Document(source, 1, Kind.Utf16, "/n.ipynb", "python", opened_as)
+    document = Document(source, 1, Kind.Utf16, "/n.ipynb", "python", opened_as)
+    opened.open([types.NotebookCell(types.NotebookCellKind.Code, cell)], {cell: document})
     return opened
 
 
@@ -162,7 +160,8 @@ def test_raised_limit_reads_all_files_even_if_a_scan_is_queued(tmp_path: Path, l
         (tmp_path / name).write_text("x = 1\n")
     server, busy = TinyCopilotServer(), threading.Event()
     index, ngrams = server.index, NGramModel(Alphabet("\nx =1"), 1_000)
-    engine = SimpleNamespace(ngrams=ngrams, configure=lambda _: None)
+    tokenizer = SimpleNamespace(digest="")
+    engine = SimpleNamespace(ngrams=ngrams, tokenizer=tokenizer, configure=print, restore=print)
     server.scheduler.submit(lambda: server.scheduler.use(engine)).result()  # type: ignore[arg-type]
     server.session.folders.set_roots([tmp_path.as_uri()])
     index.scan(None)

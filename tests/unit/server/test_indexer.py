@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.folders import Folders, name_of
-from tinycopilot_server.indexer import Indexer
-from tinycopilot_server.saved import OLD_S, SAVE_INDEX_S, IndexFile
-from tinycopilot_server.scanner import Scanner
+from tinycopilot_server.documents import name_of
+from tinycopilot_server.indexer import OLD_S, SAVE_INDEX_S, Indexer, IndexFile
+from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion import indexing, persistence
@@ -39,7 +38,7 @@ class Harness:
         self.folders.set_roots([folder.as_uri()])
         self.idle = threading.Event()
         self.idle.set()
-        self.indexer = Indexer(self.call, Scanner(self.folders, self.open.__contains__), self.pause)
+        self.indexer = Indexer(self.call, self.folders, self.open.__contains__, self.pause)
         self.ever_open = set[str]()
 
     def save_to(self, path: Path) -> None:

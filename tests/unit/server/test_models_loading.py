@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from engine_requests import suggest
 from networks import EVERYTHING, randomize, sure
-from tinycopilot_server.saved import LearnedWeights
+from tinycopilot_server.documents import name_of
+from tinycopilot_server.index import LearnedWeights
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
@@ -277,16 +278,17 @@ async def test_all_other_files_are_deleted_if_one_cannot_be(settings: Settings, 
 
 
 async def test_enabling_the_workspace_restores_learned_weights(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalled = list[int]()
     monkeypatch.setattr(LearnedWeights, "restore", lambda _self, engine: recalled.append(engine.ngrams.max_chars))
     loading = Loading()
+    loading.open_folder(tmp_path)
     loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
     await loading.load(settings)
     for max_chars in (0, 1_000, 2_000):
         loading.index.configure(dataclasses.replace(settings, max_workspace_chars=max_chars))
-    await says(loading)
+        await says(loading)
     assert recalled == [1_000]
     loading.close()
 
@@ -325,3 +327,16 @@ async def test_max_workspace_chars_0_stores_no_index_of_a_folder_opened_later(
     loading.close()
     assert loading.index.indexer.file
     assert not loading.index.indexer.file.path.exists()
+
+
+async def test_max_workspace_chars_0_stores_no_weights(settings: Settings, tmp_path: Path) -> None:
+    loading = Loading()
+    loading.open_folder(tmp_path)
+    loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    await loading.load(settings)
+    loading.index.configure(dataclasses.replace(settings, max_workspace_chars=0))
+    learns = partial(loading.index.after_answer, result=Result(has_learned=True), _took_ms=1.0)
+    loading.scheduler.ask(learns).result()
+    loading.close()
+    assert loading.scheduler.engine
+    assert not mixture_weights_path(name_of(tmp_path), loading.scheduler.engine.tokenizer.digest).exists()

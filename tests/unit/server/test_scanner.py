@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tinycopilot_server import scanner
-from tinycopilot_server.folders import Folders, document_name, name_of, opened_as
+from tinycopilot_server.documents import document_name, name_of, opened_as
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
+from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.files.left_out import LeftOut
@@ -39,12 +40,12 @@ class Scan:
     def all_changes(
         self,
         within: Collection[str] | None = None,
-        is_enough: Callable[[], bool] = lambda: False,
+        max_chars: float = 1_000,
         pause: Callable[[], None] = nothing,
     ) -> list[Change]:
         self.found = Found()
         names = None if within is None else {self.name(path) for path in within}
-        return list(self.scanner.changes(names, self.found, is_enough, pause))
+        return list(self.scanner.changes(names, self.found, max_chars, pause))
 
     def __call__(self, within: Collection[str] | None = None) -> dict[str, str | None]:
         changes = self.all_changes(within)
@@ -69,7 +70,7 @@ def test_unreadable_folder_is_reported(scan: Scan) -> None:
 
 def test_file_forgotten_during_a_scan_is_not_read(scan: Scan) -> None:
     names = list[str]()
-    for change in scan.scanner.changes(None, scan.found, lambda: False, nothing):
+    for change in scan.scanner.changes(None, scan.found, 1_000, nothing):
         scan.folders.forgotten.add(scan.name("package/c.py"))
         names += [Path(change.name).name] if change.text else []
     assert names == ["a.py", "b.py", "d.py"]
@@ -181,7 +182,7 @@ def test_file_that_vanishes_before_reading_is_dropped(scan: Scan, monkeypatch: p
 
 
 def test_older_files_beyond_the_limit_are_skipped_until_they_change(scan: Scan) -> None:
-    changes = scan.all_changes(is_enough=lambda: scan.found.n_files >= 2)
+    changes = scan.all_changes(max_chars=13)  # each of the first two has seven
     assert [Path(change.name).name for change in changes] == ["a.py", "b.py"]
     assert scan.found.n_skipped == 2
     assert scan() == {}
@@ -289,7 +290,7 @@ def test_excluded_file_is_dropped_and_restored(scan: Scan) -> None:
 def test_forgotten_scan_state_reads_again(scan: Scan) -> None:
     assert len(scan()) == 4
     assert scan() == {}
-    scan.scanner.forget()
+    scan.scanner.known.clear()
     assert len(scan()) == 4
 
 
@@ -321,7 +322,7 @@ def test_scan_of_reported_files_does_not_read_all_reports_for_each_file(scan: Sc
     scan()
     (scan.root / "package" / "0.py").unlink()
     places = Places(scan.name(f"package/{i}.py") for i in range(20))
-    changes = list(scan.scanner.changes(places, scan.found, lambda: False, nothing))
+    changes = list(scan.scanner.changes(places, scan.found, 1_000, nothing))
     assert len(changes) == 20
     assert places.n_read < 5
 

@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from tinycopilot_server import child
-from tinycopilot_server.child import NICENESS, Child
+from tinycopilot_server import training
+from tinycopilot_server.training import NICENESS, Child
 
 PROGRAM = """
 import os, sys, time
@@ -58,7 +58,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Output:
 
 def test_one_core_is_left_free_unless_configured(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     for n_cores, threads in ((1, "1"), (2, "1"), (8, "7")):
-        monkeypatch.setattr(child, "usable_cores", lambda n_cores=n_cores: n_cores)
+        monkeypatch.setattr(training, "usable_cores", lambda n_cores=n_cores: n_cores)
         output.run("threads").join(60)
         assert output.lines[-1] == threads
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
@@ -96,7 +96,7 @@ def test_closing_standard_input_stops_the_child(output: Output) -> None:
 
 
 def test_child_that_ignores_the_stop_is_killed(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(training, "PATIENCE_S", 0.01)
     running = output.run("stubborn")
     output.has_said.wait(60)
     running.stop()
@@ -110,7 +110,7 @@ def test_child_that_ignores_the_stop_is_killed(output: Output, monkeypatch: pyte
 def test_child_ends_with_a_killed_server(tmp_path: Path) -> None:
     """The end of its output shows that the grandchild has ended, although its parent was killed."""
     server = (
-        "import sys; from tinycopilot_server.child import Child\n"
+        "import sys; from tinycopilot_server.training import Child\n"
         "Child('program_of_a_test', ['wait'], lambda line: print(line.decode(), end='', flush=True), print)\n"
         "sys.stdin.read()"
     )
