@@ -16,9 +16,8 @@ from runs import NAMES, run
 from svg import Plot, Svg, visible
 
 from tinycopilot.api import CompleterSettings, Engine, Request
-from tinycopilot.explain.distributions import likeliest
 from tinycopilot.explain.instrumented import Pass, read, rotate, softmax
-from tinycopilot.explain.trace import Trace
+from tinycopilot.explain.trace import Trace, likeliest
 from tinycopilot.explain.trace import trace as trace_of
 from tinycopilot.paths import bundled_model
 
