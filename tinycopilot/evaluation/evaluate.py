@@ -11,7 +11,7 @@ from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion, replay_all
-from tinycopilot.evaluation.report.page import page as report_page
+from tinycopilot.evaluation.report import page as report_page
 from tinycopilot.evaluation.score import calibration_error
 from tinycopilot.files.patterns import normalize_suffixes
 from tinycopilot.page_file import check_page, write_page

@@ -7,8 +7,6 @@ who also accepts suggestions word by word, with one key for each word.
 
 import re
 import time
-from array import array
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,8 +55,6 @@ class ReplayResult:
     score: Score
     shown: list[ShownSuggestion]
     """New suggestions, in order of offset."""
-    bits: "dict[str, array[float]]"
-    """-log2 p of each character of the excerpt, by predictor (`network`, `memory`, `mixed`)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class EvaluationResult:
     @property
     def total(self) -> Score:
         """The score of all files together."""
-        return sum(self.scores.values(), Score())
+        return sum((replayed.score for replayed in self.replays), Score())
 
     @property
     def shown(self) -> list[ShownSuggestion]:
@@ -118,9 +114,8 @@ def replay_all(
 
 
 def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
-    """Type `excerpt`; return score, suggestions and bits."""
+    """Type `excerpt`; return score and suggestions."""
     score, shown = Score(), list[ShownSuggestion]()
-    bits: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
     text, expected, accepted_end, word_end = excerpt.text, "", 0, 0  # word_end: of those accepted by word
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
@@ -147,11 +142,8 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
             score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
-        cost = engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed)
-        score.count_bits(cost)
-        for source, cost_bits in cost.items():
-            bits[source].append(cost_bits)
-    return ReplayResult(excerpt, score, shown, dict(bits))
+        score.bits.append(engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed))
+    return ReplayResult(excerpt, score, shown)
 
 
 def saved_by_word(shown: ShownSuggestion, text: str) -> tuple[int, int]:

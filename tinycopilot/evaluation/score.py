@@ -37,30 +37,24 @@ class Score:
     """Keystrokes that matched the suggestion shown."""
     n_flickers: int = 0
     """Flickers: the suggestion changed although the keystroke matched it."""
-    bits: Counter[str] = field(default_factory=Counter)
-    """Predictor -> sum of -log2 p(correct character)."""
-    n_bits_chars: int = 0
+    bits: list[dict[str, float]] = field(default_factory=list)
+    """-log2 p of each correct character, by predictor (`network`, `memory`, `mixed`)."""
     latencies_ms: list[float] = field(default_factory=list)
     """Latencies in the engine, from request to result."""
     cpu_s: float = 0.0
 
-    def count_bits(self, bits: dict[str, float]) -> None:
-        """Add the bits of one character, by predictor."""
-        self.bits.update(bits)
-        self.n_bits_chars += 1
-
     def __add__(self, other: "Score") -> "Score":
-        added = {name: value + getattr(other, name) for name, value in vars(self).items()}
-        added["bits"] = Counter(self.bits)
-        added["bits"].update(other.bits)  # Counter's + would drop sums of 0
-        return Score(**added)
+        return Score(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def figures(self) -> dict[str, Any]:
         """Return the metrics by name, shares from 0 to 1; None if there is nothing to measure."""
         penalty_keys = DISPLAY_PENALTY_KEYS * self.n_shown
+        sums = Counter[str]()
+        for bits in self.bits:
+            sums.update(bits)
         return {
-            "chars": self.n_bits_chars,
-            "bits_per_char": {name: _rounded(bits / self.n_bits_chars) for name, bits in self.bits.items()},
+            "chars": len(self.bits),
+            "bits_per_char": {source: _rounded(bits / len(self.bits)) for source, bits in sums.items()},
             "keystrokes_saved": {
                 "net": _ratio(self.n_chars - self.n_keys - penalty_keys, self.n_chars),
                 "net_by_word": _ratio(self.n_chars - self.n_keys_by_word - penalty_keys, self.n_chars),

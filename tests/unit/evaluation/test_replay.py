@@ -56,7 +56,7 @@ def test_calibration_is_also_measured_by_context() -> None:
     contexts = {one.suggestion.text: one.context for one in shown}
     assert contexts == {"ef": "code", "y": "line start", "==": "code", "ord": "string", "ote": "comment"}
     sure = [dataclasses.replace(one, suggestion=Suggestion(one.suggestion.text, 0.9)) for one in shown]
-    result = EvaluationResult([ReplayResult(Excerpt("a.py", text, 0, 1), Score(), sure, {})])
+    result = EvaluationResult([ReplayResult(Excerpt("a.py", text, 0, 1), Score(), sure)])
     expected = {"code": 0.4, "comment": 0.1, "line start": 0.9, "string": 0.1}  # of two in code, one is right
     assert result.calibration_errors == pytest.approx(expected)
 
@@ -114,7 +114,7 @@ def test_indentation_counts_for_nothing() -> None:
     score, _ = replayed(text, {text[:10]: "  \tpass", text[:13]: "pass"})
     assert score.n_chars == len(text) - 5
     assert score.accepted_chars == [4]
-    assert score.n_bits_chars == len(text)
+    assert len(score.bits) == len(text)
     assert [is_indentation(" a b\n \t", i) for i in range(7)] == [True, False, False, False, False, True, True]
 
 
@@ -125,7 +125,7 @@ def test_engine_sees_text_before_the_cursor_only() -> None:
 
 
 def test_bits_of_each_character_are_kept() -> None:
-    """Accepted characters and indentation are included; the sum is that of the score."""
+    """Accepted characters and indentation are included."""
 
     class Counting(Scripted):
         def observe(self, request: Request, character: str) -> dict[str, float]:
@@ -133,9 +133,8 @@ def test_bits_of_each_character_are_kept() -> None:
 
     result = replay(cast(Engine, Counting({"x\n\tre": "turn"})), Excerpt("a.py", "x\n\treturn\n", 1, 10))
     assert result.score.accepted_chars == [4]
-    assert list(result.bits["network"]) == [i / 4 for i in range(1, 10)]
-    assert list(result.bits["mixed"]) == list(b"\n\treturn\n")
-    assert {name: sum(bits) for name, bits in result.bits.items()} == dict(result.score.bits)
+    assert [bits["network"] for bits in result.score.bits] == [i / 4 for i in range(1, 10)]
+    assert [bits["mixed"] for bits in result.score.bits] == list(b"\n\treturn\n")
 
 
 def test_scores_add_up() -> None:
@@ -148,10 +147,8 @@ def test_scores_add_up() -> None:
 
 
 def test_zero_cost_is_a_figure() -> None:
-    score = Score()
-    score.count_bits({"network": 1.0, "mixed": 0.0})
+    score = Score(bits=[{"network": 1.0, "mixed": 0.0}])
     assert (Score() + score).figures()["bits_per_char"] == {"network": 1.0, "mixed": 0.0}
-    assert score.bits == {"network": 1.0, "mixed": 0.0}
 
 
 def test_empty_score_does_not_divide_by_zero() -> None:

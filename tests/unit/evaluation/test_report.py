@@ -12,7 +12,7 @@ from replays import a_replay
 
 from tinycopilot import UserError
 from tinycopilot.evaluation.replay import EvaluationResult, ReplayResult
-from tinycopilot.evaluation.report.page import page, short_names
+from tinycopilot.evaluation.report import page, short_names
 from tinycopilot.page_file import check_page, write_page
 
 CODE = "def area(width, height):\n    return width * height\n\n\ndef test_area():\n    assert area(2, 3) == 6\n"
