@@ -14,9 +14,8 @@ from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.excerpts import from_paths, texts_in
+from tinycopilot.evaluation.excerpts import WorkspaceIndex, from_paths, texts_in
 from tinycopilot.evaluation.score import Score
-from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.paths import model_to_load
 

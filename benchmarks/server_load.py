@@ -28,10 +28,9 @@ from live_workspace import INDEXED, fill
 from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
 from stdio_client import Answer, StdioClient
 
-from tinycopilot.evaluation.bench_data import load_typing_texts
-from tinycopilot.evaluation.footprint import FIRST_TEXT
-from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, typing_on
+from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, load_typing_texts, typing_on
 from tinycopilot.evaluation.score import percentile
+from tinycopilot.evaluation.speed import FIRST_TEXT
 from tinycopilot.paths import model_to_load
 
 PAUSE_S = (0.06, 0.2)

@@ -14,9 +14,8 @@ from typing import Any
 
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
+from tinycopilot.evaluation.comparison import Comparison, choose_held_out, measure_bits, near_duplicates
 from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
-from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.files.patterns import Patterns, as_pattern, normalize_suffixes
 from tinycopilot.files.secret_files import is_secret_place
@@ -152,14 +151,11 @@ def adapt(
     model, tokenizer, facts = train_without_saving(options, folder, reporter, console)
     excerpts = workspace.excerpts()
 
-    def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
-        def done(share: float) -> None:
-            reporter.say_if_due("measuring", (number + share) / 2)
-
-        return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
-
+    after, texts = (_compiled(model), tokenizer), workspace.texts
     reporter.say("measuring", 0.0)
-    comparison = Comparison(measured(0, *before), measured(1, _compiled(model), tokenizer), len(excerpts))
+    old = measure_bits(*before, texts, excerpts, lambda share: reporter.say_if_due("measuring", share / 2))
+    new = measure_bits(*after, texts, excerpts, lambda share: reporter.say_if_due("measuring", (1 + share) / 2))
+    comparison = Comparison(old, new, len(excerpts))
     if comparison.is_better:
         with interrupts_ignored():
             _keep(own, model, tokenizer, facts | {"adapted": comparison.figures()})

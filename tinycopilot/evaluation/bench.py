@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,11 +15,19 @@ from typing import Any
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts, load_widened
-from tinycopilot.evaluation.footprint import measure_footprint
-from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
+from tinycopilot.evaluation.scenarios import (
+    Step,
+    cursor_jumps,
+    edits_above,
+    first_keys,
+    index_stdlib,
+    load_typing_texts,
+    load_widened,
+    long_text,
+    typing_on,
+)
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.speed import measure_speed
+from tinycopilot.evaluation.speed import measure_footprint, measure_speed
 from tinycopilot.paths import ModelPaths, describe_model, find_model, real_path
 
 WORKSPACE_CHARS = 10_000_000
@@ -99,7 +108,7 @@ def _suggestions(
         say(scenario.replace("_", " "))
         latencies[scenario] = time_requests(engine, steps)
     say("after accepting")
-    latencies["accepted"] = time_after_accept(engine, cursor_jumps(name, text, N_JUMPS, dice))
+    latencies["accepted"] = time_requests(engine, accepting(engine, cursor_jumps(name, text, N_JUMPS, dice)))
     say("while indexing")
     with while_compacting(engine.ngrams):
         latencies["while_indexing"] = time_requests(
@@ -142,16 +151,11 @@ def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
     return latencies
 
 
-def time_after_accept(engine: Engine, steps: Iterable[Step]) -> Latencies:
-    """Accept the suggestion at each step, then request the next."""
-    latencies = Latencies()
+def accepting(engine: Engine, steps: Iterable[Step]) -> Iterator[Step]:
+    """Request a suggestion at each step; yield the place after accepting it."""
     for step in steps:
         if suggestion := engine.complete(_request(step)).suggestion:
-            then = dataclasses.replace(_request(step), before=step.before + suggestion.text)
-            wall_s = time.perf_counter()
-            engine.complete(then)
-            latencies.ms.append(1e3 * (time.perf_counter() - wall_s))
-    return latencies
+            yield dataclasses.replace(step, before=step.before + suggestion.text)
 
 
 def _request(step: Step) -> Request:
@@ -168,13 +172,12 @@ def while_compacting(ngrams: NGramModel) -> Iterator[None]:
             compaction.sort(everything=True)
 
     compaction = ngrams.begin_compaction()
-    thread = threading.Thread(target=sort)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(sort)
+        try:
+            yield
+        finally:
+            is_over.set()
 
 
 def table(measured: Mapping[str, Any]) -> str:

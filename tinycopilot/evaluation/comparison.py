@@ -1,5 +1,10 @@
-"""Compare two models on the same code, mixed with the same n-gram model: is the difference significant?"""
+"""Held-out files of a workspace, and the comparison of two models on them: is the difference significant?
 
+The files are chosen by a hash of their names, so that the choice is stable. Both models are mixed with the same n-gram
+model.
+"""
+
+import hashlib
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +13,13 @@ from typing import Any
 
 from tinycopilot.completion.network import Floats, Network
 from tinycopilot.completion.predictor import Place, PredictionCache, Predictor
-from tinycopilot.evaluation.excerpts import Excerpt
-from tinycopilot.evaluation.workspace import WorkspaceIndex
+from tinycopilot.evaluation.excerpts import Excerpt, WorkspaceIndex, are_near_duplicates, shingles
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
+HELD_OUT_SHARE = 0.1
+"""Share of the files to hold out."""
+MIN_HELD_OUT_CHARS = 2_000
+"""Minimum of held-out text: if there is less, more files are held out, up to half of them."""
 MIN_GAIN = 0.002
 """Minimum gain, as a share of the bits before."""
 N_DEVIATIONS = 2.0
@@ -21,6 +29,36 @@ PIECE_CHARS = 100
 
 Bits = dict[str, list[float]]
 """-log2 p of each character, by predictor: `network`, `mixed`."""
+
+
+def choose_held_out(texts: Mapping[str, str]) -> list[str]:
+    """Return the names of the files to hold out, those with the smallest hashes; at least one, if one is not blank.
+
+    The choice hardly depends on the other files, so a later model, trained when there are more files, was not trained
+    on them either.
+    """
+    names = sorted((name for name, text in texts.items() if text.strip()), key=_hash)
+    chosen = list[str]()
+    n_chars = 0
+    for name in names:
+        is_enough = bool(chosen) and (n_chars >= MIN_HELD_OUT_CHARS or 2 * len(chosen) >= len(names))
+        if _hash(name) >= HELD_OUT_SHARE and is_enough:
+            break
+        chosen.append(name)
+        n_chars += len(texts[name])
+    return chosen
+
+
+def _hash(name: str) -> float:
+    """Return a hash of a name, from 0 to 1."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+
+
+def near_duplicates(texts: Mapping[str, str], chosen: list[str]) -> list[str]:
+    """Return the names of other files that are near-duplicates of the `chosen` ones."""
+    known = [shingles(texts[name]) for name in chosen]
+    others = {name: shingles(texts[name]) for name in sorted(texts.keys() - set(chosen))}
+    return [name for name, own in others.items() if any(are_near_duplicates(own, one) for one in known)]
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from typing import Any, Final
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.postprocess import is_at_line_end
-from tinycopilot.evaluation.excerpts import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
 from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.workspace import in_workspaces
 
 KINDS: Final = ("argument", "identifier", "expression", "rest before a comment")
 NOTHING: Final = "nothing"

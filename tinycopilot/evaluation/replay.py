@@ -16,9 +16,8 @@ from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import Suggestion
-from tinycopilot.evaluation.excerpts import Excerpt
+from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
 from tinycopilot.evaluation.score import CalibrationBin, Score, calibration, calibration_error
-from tinycopilot.evaluation.workspace import in_workspaces
 
 WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
 """The next word of a suggestion, as the editors' key for partial accepts defines it."""

@@ -6,7 +6,14 @@ import pytest
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.network import Network
-from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
+from tinycopilot.evaluation.comparison import (
+    MIN_HELD_OUT_CHARS,
+    Bits,
+    Comparison,
+    choose_held_out,
+    measure_bits,
+    near_duplicates,
+)
 from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.model.tokenizer import SimpleTokenizer
 
@@ -67,3 +74,38 @@ def test_bits_equal_the_engines(network: Network, tokenizer: SimpleTokenizer, fi
     for source, costs in measured.items():
         assert costs == pytest.approx([cost[source] for cost in one_by_one], abs=1e-4)
     assert done[-1] == 1.0
+
+
+LONG = {f"package/module_{i}.py": f"line {i}\n" * 400 for i in range(200)}
+
+
+def test_holds_out_about_ten_percent_deterministically() -> None:
+    chosen = choose_held_out(LONG)
+    assert 10 <= len(chosen) <= 30
+    assert choose_held_out(dict(reversed(LONG.items()))) == chosen
+    fewer = {name: text for i, (name, text) in enumerate(LONG.items()) if i % 2}
+    assert set(choose_held_out(fewer)) == set(chosen) & fewer.keys()
+
+
+def test_holds_out_at_least_one_file() -> None:
+    for n in range(2, 8):
+        some = dict(list(LONG.items())[:n])
+        assert 1 <= len(choose_held_out(some)) <= max(1, n // 2)
+
+
+def test_short_files_are_added_until_measurable() -> None:
+    short = {name: text[:150] for name, text in LONG.items()}
+    few = dict(list(short.items())[:40])
+    n_chars = sum(len(few[name]) for name in choose_held_out(few))
+    assert MIN_HELD_OUT_CHARS <= n_chars < MIN_HELD_OUT_CHARS + 40 * 15 + 150
+
+
+def test_blank_files_are_not_measured() -> None:
+    assert choose_held_out({"a.py": "", "b.py": " \n"}) == []
+    assert choose_held_out({"__init__.py": "", "b.py": "x = 1\n" * 20}) == ["b.py"]
+
+
+def test_copies_of_held_out_files_are_found() -> None:
+    text = "".join(f"a line of its own, {i}, which is longer than a shingle is: {i * i}\n" for i in range(20))
+    texts = {"own.py": text, "copy.py": text[:-200] + "another end\n", "other.py": "def f(x):\n    return x\n" * 20}
+    assert near_duplicates(texts, ["own.py"]) == ["copy.py"]
