@@ -1,14 +1,38 @@
-"""The body of a request: a JSON object of limited size."""
+"""JSON bodies: that of a request, of limited size; that of an error, in the format of OpenAI's API."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Never
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-
-from tinycopilot.http.errors import RequestError
+from starlette.responses import JSONResponse
 
 MAX_BODY_BYTES = 1_000_000
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read
+
+
+class RequestError(HTTPException):
+    """A request that is refused."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`param`: the JSON field at fault. `code`: OpenAI's name of the error, if it has one."""
+        super().__init__(status, message, headers)
+        self.param, self.code = param, code
+
+    def response(self) -> JSONResponse:
+        """Return the response, in OpenAI's format."""
+        kind = "server_error" if self.status_code >= 500 else "invalid_request_error"
+        error = {"message": self.detail, "type": kind, "param": self.param, "code": self.code}
+        return JSONResponse({"error": error}, self.status_code, self.headers)
 
 
 async def read_object(request: Request) -> dict[str, Any]:

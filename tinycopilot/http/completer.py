@@ -5,19 +5,23 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.request import Request, ScoredCharacter, Why
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.http.errors import RequestError
+from tinycopilot.http.body import RequestError
 from tinycopilot.http.parameters import Parameters
-from tinycopilot.http.window import TextBefore
 from tinycopilot.http.workspace import Workspace
 
 MAX_WAITING = 16
 """Maximum number of requests in the queue."""
 MAX_AFTER_CHARS = 8_192
 """Only the nearest characters after the cursor are read."""
+MIN_BEFORE_CHARS: Final = 24_576
+"""At least this many characters before the cursor are used, if known, and less than twice as many."""
+HEAD_CHARS: Final = 256
+"""Length of the beginning of a window by which it is found in the last text."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +100,29 @@ class Completer:
 def until_stop(text: str, stops: Sequence[str]) -> str:
     """Return the text up to the first occurrence of any of `stops`."""
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+
+
+class TextBefore:
+    """Restores the start of a text if the client sends only the last characters before the cursor. Not thread-safe.
+
+    The text of such a client starts later at each key, and would have to be indexed and read again as a whole. So it is
+    extended by the text that preceded it in the last request. While the user types, all texts then start at the same
+    position, and only new characters are processed.
+    """
+
+    def __init__(self) -> None:
+        self._last = self._document = ""
+
+    def of(self, document: str, window: str) -> str:
+        """Return the known text of a document that ends with `window`; of that, the last MIN_BEFORE_CHARS are used."""
+        last, self._document = self._last if document == self._document else "", document
+        text = stitched(last, window[-MIN_BEFORE_CHARS:])
+        self._last = text if len(text) < 2 * MIN_BEFORE_CHARS else text[-MIN_BEFORE_CHARS:]
+        return self._last
+
+
+def stitched(last: str, window: str) -> str:
+    """Return `window` with the text that precedes it in `last`; unchanged if `last` lacks or repeats its beginning."""
+    head = window[:HEAD_CHARS]
+    at = last.find(head) if len(head) == HEAD_CHARS else -1
+    return window if at < 0 or last.find(head, at + 1) >= 0 else last[:at] + window

@@ -1,4 +1,7 @@
-"""Parameters: the fields of a request, with checks of their limits. One character is one token."""
+"""Parameters: the fields of a request, with checks of their limits. One character is one token.
+
+Some clients send a fill-in-the-middle prompt, with the markers of some model, instead of `prompt` and `suffix`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +10,7 @@ from typing import Any, Final
 
 from tinycopilot.completion.request import plain_line_ends
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.http.errors import RequestError
-from tinycopilot.http.fim import sides_of
+from tinycopilot.http.body import RequestError
 
 MODEL: Final = "tinycopilot"
 """The id of the only model."""
@@ -17,6 +19,18 @@ MAX_TOKENS: Final = 100_000
 MAX_LOGPROBS: Final = 5
 MAX_STOPS: Final = 32
 MAX_STOP_CHARS: Final = 1_000
+MARKERS: Final = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, CodeGemma
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
+    ("<PRE> ", " <SUF>", " <MID>"),  # Code Llama
+    ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),  # GLM
+    (
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}begin\N{FULLWIDTH VERTICAL LINE}>",  # DeepSeek
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}hole\N{FULLWIDTH VERTICAL LINE}>",
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}end\N{FULLWIDTH VERTICAL LINE}>",
+    ),
+)
+"""Fill-in-the-middle markers: before the prefix, between prefix and suffix, and after the suffix."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,15 @@ def of_infill(body: Mapping[str, Any]) -> Parameters:
         raise fields.wrong("stream", "false: /infill does not stream")
     after = fields.text("input_suffix") or ""
     return Parameters(before, after, n_chars, _stop(fields), document=_document(fields))
+
+
+def sides_of(prompt: str) -> tuple[str, str] | None:
+    """Return the text before and after the cursor; None if the prompt is not a fill-in-the-middle prompt."""
+    for prefix, suffix, middle in MARKERS:
+        if prompt.startswith(prefix) and prompt.endswith(middle) and prompt.count(suffix) == 1:
+            before, _, after = prompt[len(prefix) : -len(middle)].partition(suffix)
+            return before, after
+    return None
 
 
 def _prompt(fields: "_Fields") -> str:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.http import window as window_module
-from tinycopilot.http.window import HEAD_CHARS, MAX_CHARS, TextBefore, stitched
+from tinycopilot.http import completer as completer_module
+from tinycopilot.http.completer import HEAD_CHARS, MIN_BEFORE_CHARS, TextBefore, stitched
 
 CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i * i}\n\n\n" for i in range(2_000))
 
@@ -28,10 +28,10 @@ def test_length_is_limited_and_cuts_are_rare() -> None:
     text_before, starts = TextBefore(), set[int]()
     for end in range(30_000, 110_000, 100):
         found = text_before.of("a", CODE[:end])
-        assert len(found) < 2 * MAX_CHARS
+        assert len(found) < 2 * MIN_BEFORE_CHARS
         assert CODE[:end].endswith(found)
         starts.add(end - len(found))
-    assert len(starts) <= 80_000 // MAX_CHARS + 1
+    assert len(starts) <= 80_000 // MIN_BEFORE_CHARS + 1
 
 
 def test_other_documents_and_ambiguous_heads_are_left_alone() -> None:
@@ -49,11 +49,11 @@ def test_other_documents_and_ambiguous_heads_are_left_alone() -> None:
 
 @given(last=st.text(alphabet="ab\n", max_size=40), window=st.text(alphabet="ab\n", max_size=20))
 def test_result_ends_with_the_window_and_begins_as_the_last_text(last: str, window: str) -> None:
-    head = window_module.HEAD_CHARS
-    window_module.HEAD_CHARS = 4  # type: ignore[misc]
+    head = completer_module.HEAD_CHARS
+    completer_module.HEAD_CHARS = 4  # type: ignore[misc]
     try:
         found = stitched(last, window)
     finally:
-        window_module.HEAD_CHARS = head  # type: ignore[misc]
+        completer_module.HEAD_CHARS = head  # type: ignore[misc]
     assert found.endswith(window)
     assert found == window or (last + "\0").startswith(found[: len(found) - len(window)])
