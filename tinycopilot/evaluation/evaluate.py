@@ -9,7 +9,7 @@ from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
-from tinycopilot.evaluation.infill import evaluate_infill, table
+from tinycopilot.evaluation.infill import KINDS, evaluate_infill, table
 from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion, replay_all
 from tinycopilot.evaluation.report import page as report_page
 from tinycopilot.evaluation.score import calibration_error
@@ -68,7 +68,7 @@ def run_evaluation(
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
     if infill:
         score = evaluate_infill(engine, excerpts, suffixes, say)
-        if not score.n_gaps:
+        if not score.of(*KINDS)["gaps"]:
             raise UserError("nothing to remove: --infill expects Python files with complete statements")
         answer(json.dumps(score.to_json()) if as_json else table(score))
         return

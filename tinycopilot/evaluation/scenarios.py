@@ -5,7 +5,7 @@ The standard library is the workspace; the typed code is code that no model was 
 
 import importlib.util
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,16 +90,9 @@ def typing_on(name: str, text: str, first: int, n_keys: int) -> Iterator[Step]:
         yield Step(name, text[:at], "", is_timed=at > first)
 
 
-def first_keys(texts: Mapping[str, str], dice: random.Random) -> Iterator[Step]:
-    """Yield the first key in each document after it is opened."""
-    for name, text in texts.items():
-        if (at := line_end(text, dice)) is not None:
-            yield Step(name, text[:at], text[at:])
-
-
-def cursor_jumps(name: str, text: str, n_keys: int, dice: random.Random) -> Iterator[Step]:
-    """Yield keys at random positions of a document."""
-    for _ in range(n_keys):
+def random_places(documents: Iterable[tuple[str, str]], dice: random.Random) -> Iterator[Step]:
+    """Yield a key at a random position of each document, (name, text): the first key there, or after a cursor jump."""
+    for name, text in documents:
         if (at := line_end(text, dice)) is not None:
             yield Step(name, text[:at], text[at:])
 

@@ -64,7 +64,7 @@ class Score:
             "accepted_share": _ratio(len(self.accepted_chars), self.n_shown),
             "median_accepted": statistics.median(self.accepted_chars) if self.accepted_chars else None,
             "flicker": _ratio(self.n_flickers, self.n_typed_through),
-            "latency_ms": {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95, 99)},
+            "latency_ms": percentiles(self.latencies_ms),
             "cpu_s_per_1000_keys": _ratio(1000 * self.cpu_s, self.n_keys),
         }
 
@@ -74,6 +74,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     if not values:
         return None
     return _rounded(sorted(values)[max(0, math.ceil(share * len(values)) - 1)])
+
+
+def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -> dict[str, float | None]:
+    """Return the percentiles p50, p95 and p99, or those given by `shares` in percent."""
+    return {f"p{share}": percentile(values, share / 100) for share in shares}
 
 
 @dataclass(frozen=True)
