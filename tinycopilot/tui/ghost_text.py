@@ -60,7 +60,8 @@ class GhostText:
         """Update the cursor in the same text; nothing is shown until the next keystroke."""
         if (before, after) != (self._before, self._after):
             self._before, self._after = before, after
-            self._forget()
+            self._current = self._pending = None
+            self._alternatives, self._is_dismissed = [], False
 
     def on_response(self, request: Request, *suggestions: Suggestion) -> bool:
         """Show the result of the request in progress; return False if `request` is outdated."""
@@ -109,8 +110,3 @@ class GhostText:
             return None
         rest = typed_through(self._current.text, self._before, before)
         return Suggestion(rest, self._current.confidence) if rest is not None else None
-
-    def _forget(self) -> None:
-        self._current = self._pending = None
-        self._alternatives = []
-        self._is_dismissed = False
