@@ -27,8 +27,8 @@ N_DEVIATIONS = 2.0
 PIECE_CHARS = 100
 """Length of a piece. Neighboring characters are correlated, so the standard error is that of piece means."""
 
-Bits = dict[str, list[float]]
-"""-log2 p of each character, by predictor: `network`, `mixed`."""
+Bits = list[dict[str, float]]
+"""-log2 p of each character, by predictor: `network`, `mixed` and others."""
 
 
 def choose_held_out(texts: Mapping[str, str]) -> list[str]:
@@ -72,10 +72,11 @@ class Comparison:
     @property
     def is_better(self) -> bool:
         """Whether the new model, mixed, is better, significantly: not with too little data."""
-        gains = [old - new for old, new in zip(self.before["mixed"], self.now["mixed"], strict=True)]
+        gains = [old["mixed"] - new["mixed"] for old, new in zip(self.before, self.now, strict=True)]
         pieces = [statistics.fmean(gains[i : i + PIECE_CHARS]) for i in range(0, len(gains), PIECE_CHARS)]
         noise = statistics.stdev(pieces) / math.sqrt(len(pieces)) if len(pieces) > 1 else math.inf  # the standard error
-        return statistics.fmean(gains) >= max(MIN_GAIN * statistics.fmean(self.before["mixed"]), N_DEVIATIONS * noise)
+        bits = statistics.fmean(costs["mixed"] for costs in self.before)
+        return statistics.fmean(gains) >= max(MIN_GAIN * bits, N_DEVIATIONS * noise)
 
     def figures(self) -> dict[str, Any]:
         """Return the means, for JSON."""
@@ -84,7 +85,7 @@ class Comparison:
             "before": _means(self.before),
             "now": _means(self.now),
             "files": self.n_files,
-            "chars": len(self.now["mixed"]),
+            "chars": len(self.now),
         }
 
     def summary(self) -> str:
@@ -98,7 +99,7 @@ class Comparison:
 
 
 def _means(bits: Bits) -> dict[str, float]:
-    return {source: round(statistics.fmean(costs), 4) for source, costs in bits.items()}
+    return {source: round(statistics.fmean(costs[source] for costs in bits), 4) for source in ("network", "mixed")}
 
 
 def measure_bits(
@@ -115,7 +116,7 @@ def measure_bits(
     predictor = Predictor(tokenizer.alphabet)
     index = WorkspaceIndex(predictor.ngrams)
     index.load(texts)
-    bits: Bits = {"network": [], "mixed": []}
+    bits: Bits = []
     n_chars = sum(excerpt.last - excerpt.first for excerpt in excerpts)
     for excerpt in excerpts:
         with index.excluding_duplicates_of(excerpt):
@@ -123,11 +124,9 @@ def measure_bits(
                 place = Place(excerpt.name, excerpt.text[:at], "")
                 predictor.ngrams.hold(excerpt.name, place.before, place.after)
                 predictions = PredictionCache(place)
-                cost = predictor.bits(predictor.predict(predictions, logits, place.before), excerpt.text[at])
+                bits.append(predictor.bits(predictor.predict(predictions, logits, place.before), excerpt.text[at]))
                 predictor.learn(predictions, place, excerpt.text[at])
-                for source, costs in bits.items():
-                    costs.append(cost[source])
-                done(len(bits["mixed"]) / n_chars)
+                done(len(bits) / n_chars)
     return bits
 
 

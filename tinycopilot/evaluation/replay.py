@@ -17,33 +17,10 @@ from tinycopilot.completion.lexical import lexical_context
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
-from tinycopilot.evaluation.score import CalibrationBin, Score, calibration, calibration_error
+from tinycopilot.evaluation.score import Score, ShownSuggestion
 
 WORD: Final = re.compile(r"\s*(?:\w+|[^\w\s]+)")
 """The next word of a suggestion, as the editors' key for partial accepts defines it."""
-
-
-@dataclass(frozen=True)
-class ShownSuggestion:
-    """A new suggestion, and the number of its correct characters."""
-
-    name: str
-    at: int
-    """Offset of the cursor."""
-    line: int
-    """Line number, from 1."""
-    before: str
-    """The line up to the cursor."""
-    context: str
-    """`line start`, before the first word of a line; otherwise `code`, `comment` or `string`."""
-    suggestion: Suggestion
-    n_correct: int
-    """Number of correct characters."""
-
-    @property
-    def accepted(self) -> bool:
-        """Whether all of it was correct."""
-        return self.n_correct == len(self.suggestion.text)
 
 
 @dataclass(frozen=True)
@@ -52,8 +29,6 @@ class ReplayResult:
 
     excerpt: Excerpt
     score: Score
-    shown: list[ShownSuggestion]
-    """New suggestions, in order of offset."""
 
 
 @dataclass(frozen=True)
@@ -76,31 +51,9 @@ class EvaluationResult:
         """The score of all files together."""
         return sum((replayed.score for replayed in self.replays), Score())
 
-    @property
-    def shown(self) -> list[ShownSuggestion]:
-        """All suggestions that were shown."""
-        return [shown for replayed in self.replays for shown in replayed.shown]
-
-    @property
-    def calibration(self) -> list[CalibrationBin]:
-        """The calibration: confidence against accuracy of all suggestions."""
-        return calibration([(shown.suggestion.confidence, shown.accepted) for shown in self.shown])
-
-    @property
-    def calibration_errors(self) -> dict[str, float | None]:
-        """Calibration error by context (see ShownSuggestion)."""
-        pairs = dict[str, list[tuple[float, bool]]]()
-        for shown in self.shown:
-            pairs.setdefault(shown.context, []).append((shown.suggestion.confidence, shown.accepted))
-        return {context: calibration_error(calibration(pairs[context])) for context in sorted(pairs)}
-
     def to_json(self) -> dict[str, Any]:
         """Return the metrics over all files."""
-        error = calibration_error(self.calibration)
-        return {
-            "files": len(self.scores), **self.total.figures(),
-            "calibration_error": error, "calibration_error_by_context": self.calibration_errors,
-        }  # fmt: skip
+        return {"files": len(self.scores), **self.total.figures()}
 
 
 def replay_all(
@@ -113,9 +66,9 @@ def replay_all(
 
 
 def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
-    """Type `excerpt`; return score and suggestions."""
-    score, shown = Score(), list[ShownSuggestion]()
-    text, expected, accepted_end, word_end = excerpt.text, "", 0, 0  # word_end: of those accepted by word
+    """Type `excerpt`, and count."""
+    score, text = Score(), excerpt.text
+    expected, accepted_end, word_end = "", 0, 0  # word_end: of those accepted by word
     for at in range(excerpt.first, excerpt.last):
         before, typed = text[:at], text[at]
         if is_indentation(text, at):
@@ -126,23 +79,22 @@ def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:
             score.n_typed_through += expected != ""
             score.n_flickers += expected not in ("", offered)
             if suggestion and offered != expected:
-                shown.append(_shown(excerpt, at, suggestion))
-                score.n_shown += 1
-                if at >= word_end and not shown[-1].accepted:
-                    n_saved, word_end = saved_by_word(shown[-1], text)
+                shown = _shown(excerpt, at, suggestion)
+                score.shown.append(shown)
+                if at >= word_end and not shown.accepted:
+                    n_saved, word_end = saved_by_word(shown, text)
                     score.n_keys_by_word -= n_saved
             score.n_keys += 1
             score.n_keys_by_word += 1
             n_accepted = len(offered) if offered and text.startswith(offered, at) else 0
             if n_accepted:
-                score.accepted_chars.append(n_accepted)
                 score.n_keys_by_word += max(0, min(word_end - at, n_accepted - 1))  # saved already, by word
                 accepted_end, expected = at + n_accepted, ""
             else:
                 expected = offered[1:] if offered.startswith(typed) else ""
             score.n_chars += max(1, sum(not is_indentation(text, i) for i in range(at, at + n_accepted)))
         score.bits.append(engine.observe(Request(before, document=excerpt.name, why=Why.REPLAYED), typed))
-    return ReplayResult(excerpt, score, shown)
+    return ReplayResult(excerpt, score)
 
 
 def saved_by_word(shown: ShownSuggestion, text: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ CODE = "".join(f"def area_{i}(width, height):\n    return width * height + {i}\n
 
 
 def bits(mixed: list[float]) -> Bits:
-    return {"network": [2 * x for x in mixed], "mixed": mixed}
+    return [{"network": 2 * x, "mixed": x} for x in mixed]
 
 
 def comparison(before: list[float], now: list[float]) -> Comparison:
@@ -67,8 +67,8 @@ def test_bits_equal_the_engines(network: Network, tokenizer: SimpleTokenizer, fi
     engine.hold("b.py", texts["b.py"])
     engine.ngrams.compact()
     one_by_one = [engine.observe(Request(CODE[:at], document="a.py"), CODE[at]) for at in range(first, first + 60)]
-    for source, costs in measured.items():
-        assert costs == pytest.approx([cost[source] for cost in one_by_one], abs=1e-4)
+    for costs, wanted in zip(measured, one_by_one, strict=True):
+        assert costs == pytest.approx(wanted, abs=1e-4)
     assert done[-1] == 1.0
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion
+from tinycopilot.evaluation.replay import EvaluationResult
 from tinycopilot.evaluation.report.heat import EDGES_BITS, GAIN_EDGES_BITS, LETTERS, SOURCES, HeatMap
 from tinycopilot.evaluation.report.passages import changed_shares, passages
-from tinycopilot.evaluation.score import CalibrationBin
+from tinycopilot.evaluation.score import CalibrationBin, ShownSuggestion, calibration
 from tinycopilot.page.chart import Curve, Dot, chart, high_axis, wide_axis
 from tinycopilot.page.render import render
 
@@ -20,7 +20,8 @@ from tinycopilot.page.render import render
 def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
     """Return the page as HTML; all text from outside is escaped."""
     title, names = short_names([replayed.excerpt.name for replayed in evaluation.replays])
-    whole, rows = evaluation.to_json(), by_file(evaluation, names)
+    total, rows = evaluation.total, by_file(evaluation, names)
+    whole = total.figures()
     maps = list(map(HeatMap, evaluation.replays))
     lowered, raised = changed_shares(maps)
     return render(
@@ -35,9 +36,9 @@ def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[st
         whole=whole,
         rows=rows,
         most=max(bits for _, _, of in rows for bits in of["bits_per_char"].values()),
-        calibration=calibration_chart(evaluation.calibration),
+        calibration=calibration_chart(calibration(total.shown)),
         calibration_error=whole["calibration_error"],
-        n_shown=len(evaluation.shown),
+        n_shown=len(total.shown),
         names=names,
         lowered=lowered,
         raised=raised,
@@ -92,7 +93,7 @@ def _reading(b: CalibrationBin) -> str:
 
 def typed_file(heat: HeatMap) -> dict[str, Any]:
     """Return the figures of a replay and its code, in whole lines, with the suggestions."""
-    excerpt, shown = heat.excerpt, heat.replayed.shown
+    excerpt, shown = heat.excerpt, heat.replayed.score.shown
     whole = heat.whole_lines(excerpt.first, excerpt.last)
     return {
         "figures": heat.replayed.score.figures(),
