@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError, __version__
@@ -10,7 +10,7 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import KINDS, evaluate_infill, table
-from tinycopilot.evaluation.replay import EvaluationResult, replay_all
+from tinycopilot.evaluation.replay import replay_all, scores_by_file
 from tinycopilot.evaluation.report import page as report_page
 from tinycopilot.evaluation.score import Score, ShownSuggestion, calibration
 from tinycopilot.files.patterns import normalize_suffixes
@@ -73,12 +73,14 @@ def run_evaluation(
         answer(json.dumps(score.to_json()) if as_json else table(score))
         return
     facts = _facts(model.model, engine.settings)
-    evaluation = replay_all(engine, excerpts, suffixes, say)
+    replays = replay_all(engine, excerpts, suffixes, say)
+    scores = scores_by_file(replays)
+    total = sum(scores.values(), Score())
     try:
-        answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
+        answer(json.dumps({"files": len(scores), **total.figures()}) if as_json else tables(scores, total))
     finally:
         if page:
-            write_page(page, report_page(evaluation, command=command, facts=facts))
+            write_page(page, report_page(replays, command=command, facts=facts))
             say(f"report: {page}")
 
 
@@ -93,10 +95,10 @@ def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     ]
 
 
-def tables(evaluation: EvaluationResult) -> str:
+def tables(scores: Mapping[str, Score], total: Score) -> str:
     """Return a table by file, the calibration, and the best and worst suggestions."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
-    rows, total = [*evaluation.scores.items()], evaluation.total
+    rows = [*scores.items()]
     if len(rows) > 1:
         rows.append(("all files", total))
     for name, score in rows:

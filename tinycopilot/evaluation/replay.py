@@ -7,9 +7,9 @@ who also accepts suggestions word by word, with one key for each word.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.engine import Engine, Request, Why
@@ -31,38 +31,20 @@ class ReplayResult:
     score: Score
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
-    """The results of all replays."""
-
-    replays: list[ReplayResult]
-
-    @property
-    def scores(self) -> dict[str, Score]:
-        """Name of each file -> its score."""
-        scores = dict[str, Score]()
-        for replayed in self.replays:
-            name = replayed.excerpt.name
-            scores[name] = scores.get(name, Score()) + replayed.score
-        return scores
-
-    @property
-    def total(self) -> Score:
-        """The score of all files together."""
-        return sum((replayed.score for replayed in self.replays), Score())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the metrics over all files."""
-        return {"files": len(self.scores), **self.total.figures()}
+def scores_by_file(replays: Iterable[ReplayResult]) -> dict[str, Score]:
+    """Return the name of each file -> its score."""
+    scores = dict[str, Score]()
+    for replayed in replays:
+        name = replayed.excerpt.name
+        scores[name] = scores.get(name, Score()) + replayed.score
+    return scores
 
 
 def replay_all(
     engine: Engine, excerpts: Sequence[Excerpt], suffixes: Sequence[str], say: Callable[[str], None]
-) -> EvaluationResult:
+) -> list[ReplayResult]:
     """Replay each excerpt while the rest of its workspace, without near-duplicates of it, is indexed."""
-    return EvaluationResult(
-        [replay(engine, excerpt) for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say)]
-    )
+    return [replay(engine, excerpt) for excerpt in in_workspaces(engine.ngrams, excerpts, suffixes, say)]
 
 
 def replay(engine: Engine, excerpt: Excerpt) -> ReplayResult:

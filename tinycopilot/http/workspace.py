@@ -55,11 +55,10 @@ class Workspace:
             self._indexer.scan(None)
 
     def scan(self) -> None:
-        """Index the folder, and wait for it."""
-        if self.folder is not None:
-            self._scanned_s = time.monotonic()
-            self._indexer.scan(None)
-            self._indexer.submit(lambda: None).result()
+        """Index the folder, which must be given, and wait for it."""
+        self._scanned_s = time.monotonic()
+        self._indexer.scan(None)
+        self._indexer.submit(lambda: None).result()
 
     @property
     def n_files(self) -> int:

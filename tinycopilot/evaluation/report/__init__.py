@@ -9,20 +9,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinycopilot.evaluation.replay import EvaluationResult
+from tinycopilot.evaluation.replay import ReplayResult, scores_by_file
 from tinycopilot.evaluation.report.heat import EDGES_BITS, GAIN_EDGES_BITS, LETTERS, SOURCES, HeatMap
 from tinycopilot.evaluation.report.passages import changed_shares, passages
-from tinycopilot.evaluation.score import CalibrationBin, ShownSuggestion, calibration
+from tinycopilot.evaluation.score import CalibrationBin, Score, ShownSuggestion, calibration
 from tinycopilot.page.chart import Curve, Dot, chart, high_axis, wide_axis
 from tinycopilot.page.render import render
 
 
-def page(evaluation: EvaluationResult, *, command: str, facts: Sequence[tuple[str, str]]) -> str:
+def page(replays: Sequence[ReplayResult], *, command: str, facts: Sequence[tuple[str, str]]) -> str:
     """Return the page as HTML; all text from outside is escaped."""
-    title, names = short_names([replayed.excerpt.name for replayed in evaluation.replays])
-    total, rows = evaluation.total, by_file(evaluation, names)
-    whole = total.figures()
-    maps = list(map(HeatMap, evaluation.replays))
+    title, names = short_names([replayed.excerpt.name for replayed in replays])
+    total = sum((replayed.score for replayed in replays), Score())
+    whole, maps = total.figures(), list(map(HeatMap, replays))
+    rows = by_file(replays, names, whole)
     lowered, raised = changed_shares(maps)
     return render(
         Path(__file__).parent,
@@ -58,16 +58,19 @@ def short_names(paths: Sequence[str]) -> tuple[str, list[str]]:
     return folder.name or str(folder), [str(Path(path).relative_to(folder)) for path in paths]
 
 
-def by_file(evaluation: EvaluationResult, names: Sequence[str]) -> list[tuple[str, int | None, dict[str, Any]]]:
+def by_file(
+    replays: Sequence[ReplayResult], names: Sequence[str], total: dict[str, Any]
+) -> list[tuple[str, int | None, dict[str, Any]]]:
     """Return the name, first replay and figures of each file; the last row, of several, is their total.
 
     `names`: the shown file name of each replay.
     """
-    first_replays = {replayed.excerpt.name: i for i, replayed in reversed([*enumerate(evaluation.replays)])}
+    paths = [replayed.excerpt.name for replayed in replays]
     rows: list[tuple[str, int | None, dict[str, Any]]] = [
-        (names[first_replays[path]], first_replays[path], score.figures()) for path, score in evaluation.scores.items()
+        (names[paths.index(path)], paths.index(path), score.figures())
+        for path, score in scores_by_file(replays).items()
     ]
-    return [*rows, (f"all {len(rows)} files", None, evaluation.total.figures())] if len(rows) > 1 else rows
+    return [*rows, (f"all {len(rows)} files", None, total)] if len(rows) > 1 else rows
 
 
 def length(bits: float, most: float) -> str:
