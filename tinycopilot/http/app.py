@@ -16,10 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tinycopilot.completion.request import ScoredCharacter
-from tinycopilot.http.body import RequestError, read_object
 from tinycopilot.http.completer import Completer, Completion
 from tinycopilot.http.guard import Guard
-from tinycopilot.http.parameters import MODEL, Parameters, of_completion, of_infill
+from tinycopilot.http.parameters import MODEL, Parameters, RequestError, of_completion, of_infill, read_object
 
 T = TypeVar("T")
 Json = dict[str, Any]

@@ -10,8 +10,7 @@ from typing import Final
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.request import Request, ScoredCharacter, Why
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.http.body import RequestError
-from tinycopilot.http.parameters import Parameters
+from tinycopilot.http.parameters import Parameters, RequestError
 from tinycopilot.http.workspace import Workspace
 
 MAX_WAITING = 16

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tinycopilot import UserError
 from tinycopilot.atomic import atomic_write, open_owned
-from tinycopilot.http.body import RequestError
+from tinycopilot.http.parameters import RequestError
 from tinycopilot.paths import http_token_path, require_home
 
 HOST = re.compile(r"(localhost|127\.0\.0\.1)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
