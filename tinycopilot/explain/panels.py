@@ -59,7 +59,7 @@ def n_positions(n: int, n_heads: int, d_head: int) -> int:
 
 def attention(trace: Trace, passed: Pass, arrays: Arrays) -> dict[str, Any]:
     """The number of shown positions, M; adds weights, (L, H, M, M), q and k, (L, H, M, D), to `arrays`."""
-    config, layers = trace.engine.network.config, [block.attention for block in passed.blocks]
+    config, layers = trace.engine.network.config, passed.blocks
     m = n_positions(len(trace.text), config.n_layers * config.n_heads, config.d_head)
     weights = np.stack([layer.weights[:, -m:, -m:] for layer in layers])  # (L, H, M, M)
     arrays.add("attention", as_shares(weights), "uint16")
@@ -100,7 +100,7 @@ def blocks(trace: Trace, passed: Pass, arrays: Arrays) -> dict[str, Any]:
         int(order[-1, -1, 0]),
     ]  # at the cursor, the most probable
     arrays.add("lens_next", p[:, np.arange(len(next_ids)), next_ids], "float32")  # (L + 1, N)
-    arrays.add("logits", passed.logits, "float32")  # (N, V)
+    arrays.add("logits", passed.lens[-1], "float32")  # (N, V)
     entropy = -(p[-1] * np.log2(np.maximum(p[-1], 1e-30))).sum(-1)  # (N,), in bits
     return {"next": next_ids, "entropy": [significant(float(x)) for x in entropy]}
 

@@ -91,7 +91,7 @@ def test_attention_and_logits_equal_the_network(make_page: MakePage, pair: Model
     assert arrays["lens_p"][-1] == pytest.approx(np.sort(np.exp(log_softmax(logits)))[:, ::-1][:, :5], rel=1e-3)
     passed = read(network, ids, len(ids))
     weights = arrays["attention"] / 65535
-    assert weights == pytest.approx(np.stack([block.attention.weights for block in passed.blocks]), abs=1e-5)
+    assert weights == pytest.approx(np.stack([block.weights for block in passed.blocks]), abs=1e-5)
     assert weights.sum(-1) + arrays["earlier"] / 65535 == pytest.approx(1, abs=1e-3)
     q, k = (arrays[name].astype(np.float64) for name in "qk")
     scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
