@@ -140,7 +140,10 @@ def generation(trace: Trace) -> dict[str, Any]:
 def mixture(trace: Trace) -> dict[str, Any]:
     """One entry for each position; and the occurrences of the longest known context before the cursor."""
     pairs = zip(trace.predictions, [*trace.text[1:], None], strict=True)
-    seen = [[one.document, one.line, *map(visible, _around(one.text, one.column))] for one in trace.seen]
+    seen = [
+        [one.document, one.line, *map(visible, (one.before[-N_AROUND:], one.after[:1], one.after[1:N_AROUND]))]
+        for one in trace.seen
+    ]
     return {
         "positions": [_position(trace, traced, character) for traced, character in pairs],
         "discounts": DISCOUNTS,
@@ -148,11 +151,6 @@ def mixture(trace: Trace) -> dict[str, Any]:
         "context": trace.context,
         "n_occurrences": trace.n_occurrences,
     }
-
-
-def _around(text: str, column: int) -> tuple[str, str, str]:
-    """The character at `column`, between those before and after it, at most N_AROUND each."""
-    return text[max(0, column - N_AROUND) : column], text[column : column + 1], text[column + 1 : column + N_AROUND]
 
 
 def _position(trace: Trace, traced: TracedPrediction, following: str | None) -> dict[str, Any]:

@@ -97,11 +97,11 @@ def _seen(trace: Trace) -> Iterator[Text | str]:
     times = "once" if trace.n_occurrences == 1 else f"{trace.n_occurrences:,} times"
     yield f"the longest context seen before, {quoted(trace.context)} ({len(trace.context)} characters), {times}:"
     for seen in trace.seen[:N_SEEN]:
-        start = max(0, seen.column - MAX_LINE_CHARS // 2)
+        before = seen.before[-(MAX_LINE_CHARS // 2) :]
         document = visible(PurePath(seen.document).as_posix()) if seen.document else "this text"
         text = Text(f"  {document}:{seen.line}  ")
-        text.append(visible(seen.text[start : seen.column])).append(visible(seen.text[seen.column :][:1]), "reverse")
-        text.append(visible(seen.text[seen.column + 1 : start + MAX_LINE_CHARS]))
+        text.append(visible(before)).append(visible(seen.after[:1]), "reverse")
+        text.append(visible(seen.after[1 : MAX_LINE_CHARS - len(before)]))
         yield text
     if trace.n_occurrences > N_SEEN:
         yield f"  and {trace.n_occurrences - N_SEEN:,} more"

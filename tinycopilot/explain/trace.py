@@ -57,16 +57,18 @@ class Seen(NamedTuple):
     document: str
     line: int
     """Line number, from 1."""
-    text: str
-    column: int
-    """Offset in `text` of the character that follows the context."""
+    before: str
+    """The line up to the end of the context."""
+    after: str
+    """The rest of it, beginning with the character that follows the context."""
 
     @classmethod
     def at(cls, document: str, text: str, offset: int) -> "Seen":
         """Return the line of `text` that contains `offset`."""
         start = text.rfind("\n", 0, offset) + 1
         end = text.find("\n", offset)
-        return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
+        n = text.count("\n", 0, offset) + 1
+        return cls(document, n, text[start:offset], text[offset : end if end >= 0 else None])
 
 
 class Cut(NamedTuple):
