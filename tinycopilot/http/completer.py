@@ -43,7 +43,8 @@ class Completer:
         `folder`: a folder to index (see `Workspace`). `language`: language of documents without a name, as LSP's
         identifier. Raises UserError.
         """
-        self._language, self._text_before = language, TextBefore()
+        self._language = language
+        self._before = ""  # the text before the cursor in the last request
         self._scheduler, self._n_waiting = Scheduler(), 0
         try:
             self.workspace = Workspace(folder, self._scheduler)
@@ -71,16 +72,17 @@ class Completer:
         if cancelled() or parameters.max_chars == 0 or is_secret:
             return Completion(finish_reason="stop" if parameters.max_chars else "length")
         with self._scheduler.answering():
-            self.workspace.open(engine, parameters.document)
+            if self.workspace.open(engine, parameters.document):
+                self._before = ""
             return self._complete(engine, parameters, cancelled)
 
     def _complete(self, engine: Engine, parameters: Parameters, cancelled: Callable[[], bool]) -> Completion:
-        before = self._text_before.of(self.workspace.document, parameters.before)
+        self._before = extended(parameters.before, self._before)
         after = parameters.after[:MAX_AFTER_CHARS]
         language = "" if parameters.document else self._language
         engine.configure(replace(engine.settings, max_chars=parameters.max_chars))
         # Nothing is learned, because a request does not tell what was typed.
-        request = Request(before, after, self.workspace.document, Why.REPLAYED, language=language)
+        request = Request(self._before, after, self.workspace.document, Why.REPLAYED, language=language)
         suggestion = engine.complete(request, cancelled).suggestion
         if suggestion is None:
             return Completion()
@@ -101,27 +103,15 @@ def until_stop(text: str, stops: Sequence[str]) -> str:
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 
-class TextBefore:
-    """Restores the start of a text if the client sends only the last characters before the cursor. Not thread-safe.
+def extended(window: str, last: str) -> str:
+    """Return the text before the cursor if a client sends only its last characters: `last` has what precedes them.
 
     The text of such a client starts later at each key, and would have to be indexed and read again as a whole. So it is
     extended by the text that preceded it in the last request. While the user types, all texts then start at the same
-    position, and only new characters are processed.
+    position, and only new characters are processed. Text whose beginning `last` lacks or repeats is not extended.
     """
-
-    def __init__(self) -> None:
-        self._last = self._document = ""
-
-    def of(self, document: str, window: str) -> str:
-        """Return the known text of a document that ends with `window`; of that, the last MIN_BEFORE_CHARS are used."""
-        last, self._document = self._last if document == self._document else "", document
-        text = stitched(last, window[-MIN_BEFORE_CHARS:])
-        self._last = text if len(text) < 2 * MIN_BEFORE_CHARS else text[-MIN_BEFORE_CHARS:]
-        return self._last
-
-
-def stitched(last: str, window: str) -> str:
-    """Return `window` with the text that precedes it in `last`; unchanged if `last` lacks or repeats its beginning."""
+    window = window[-MIN_BEFORE_CHARS:]
     head = window[:HEAD_CHARS]
     at = last.find(head) if len(head) == HEAD_CHARS else -1
-    return window if at < 0 or last.find(head, at + 1) >= 0 else last[:at] + window
+    text = window if at < 0 or last.find(head, at + 1) >= 0 else last[:at] + window
+    return text if len(text) < 2 * MIN_BEFORE_CHARS else text[-MIN_BEFORE_CHARS:]

@@ -39,8 +39,10 @@ class Workspace:
         """Whether the document at `path` ("" if unknown) must not be completed, by its name or folder."""
         return bool(path) and is_secret_document(Path(path), text, self._folders.tops)
 
-    def open(self, engine: Engine, path: str) -> None:
+    def open(self, engine: Engine, path: str) -> bool:
         """Switch to the document at `path` ("" if unknown), and scan for changed files now and then.
+
+        Return whether it is another document.
 
         Call it in the engine's thread.
         """
@@ -53,6 +55,7 @@ class Workspace:
         if self.folder is not None and time.monotonic() - self._scanned_s >= RESCAN_S:
             self._scanned_s = time.monotonic()
             self._indexer.scan(None)
+        return name != last
 
     def scan(self) -> None:
         """Index the folder, which must be given, and wait for it."""
