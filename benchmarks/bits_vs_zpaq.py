@@ -35,8 +35,7 @@ from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.predictor import Mixture
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.excerpts import Excerpt, from_list, texts_in
-from tinycopilot.evaluation.workspace import WorkspaceIndex
+from tinycopilot.evaluation.excerpts import Excerpt, WorkspaceIndex, from_list, texts_in
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.paths import model_to_load

@@ -35,7 +35,7 @@ from decode_peers import PACKAGES, PEERS, Peer
 from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache, Predictor
-from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts
+from tinycopilot.evaluation.scenarios import index_stdlib, load_typing_texts
 from tinycopilot.model.gpt import TinyGPT, load_pair
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 from tinycopilot.paths import find_model

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.excerpts import from_paths, texts_in
+from tinycopilot.evaluation.excerpts import WorkspaceIndex, from_paths, texts_in
 from tinycopilot.evaluation.score import Score
-from tinycopilot.evaluation.workspace import WorkspaceIndex
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.paths import model_to_load
 
@@ -39,7 +38,7 @@ def type_along(engine: Engine, folder: Path, max_chars: int) -> Score:
     for excerpt in excerpts:
         with index.excluding_duplicates_of(excerpt):
             for at in range(excerpt.first, excerpt.last):
-                score.count_bits(engine.observe(Request(excerpt.text[:at], document=excerpt.name), excerpt.text[at]))
+                score.bits.append(engine.observe(Request(excerpt.text[:at], document=excerpt.name), excerpt.text[at]))
     index.load({})
     return score
 
@@ -57,7 +56,7 @@ def main() -> None:
         total += type_along(engine, folder_of(package), arguments.max_chars // len(arguments.packages))
     for key, weights in engine.mixture.as_rows().items():
         print(f"    {key!r}: ({', '.join(f'{weight:.2f}' for weight in weights)}),")
-    print(json.dumps(total.figures()["bits_per_char"] | {"chars": total.n_bits_chars}))
+    print(json.dumps(total.figures()["bits_per_char"] | {"chars": len(total.bits)}))
 
 
 if __name__ == "__main__":

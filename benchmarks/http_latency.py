@@ -32,8 +32,7 @@ from server_load import Typist, options
 from stdio_client import StdioClient
 
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.evaluation.bench_data import load_typing_texts
-from tinycopilot.evaluation.scenarios import Step, typing_on
+from tinycopilot.evaluation.scenarios import Step, load_typing_texts, typing_on
 from tinycopilot.evaluation.score import percentile
 
 N_WARM_UP = 20

@@ -28,10 +28,9 @@ from live_workspace import INDEXED, fill
 from other_process import cpu_ms, has_loaded, proportional_mb, resident_mb
 from stdio_client import Answer, StdioClient
 
-from tinycopilot.evaluation.bench_data import load_typing_texts
-from tinycopilot.evaluation.footprint import FIRST_TEXT
-from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, typing_on
+from tinycopilot.evaluation.scenarios import Step, edits_above, load_typing_texts, random_places, typing_on
 from tinycopilot.evaluation.score import percentile
+from tinycopilot.evaluation.speed import FIRST_TEXT
 from tinycopilot.paths import model_to_load
 
 PAUSE_S = (0.06, 0.2)
@@ -218,8 +217,8 @@ async def measure_typing(
         "typing": chain.from_iterable(parts(texts, n_each, dice)),
         "four_documents": in_turn(parts(texts, n_each, dice)),
         "first_key": (Step("new/" + look.document, look.before, look.after)
-                      for look in first_keys({name: texts[name] for name in names}, dice)),
-        "cursor_jump": cursor_jumps(name, texts[name], N_APART, dice),
+                      for look in random_places([(name, texts[name]) for name in names], dice)),
+        "cursor_jump": random_places([(name, texts[name])] * N_APART, dice),
         "edit_above": edits_above(name, texts[name], N_APART, dice),
     }  # fmt: skip
     for situation, looks in situations.items():

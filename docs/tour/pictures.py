@@ -16,9 +16,8 @@ from runs import NAMES, run
 from svg import Plot, Svg, visible
 
 from tinycopilot.api import CompleterSettings, Engine, Request
-from tinycopilot.explain.distributions import likeliest
 from tinycopilot.explain.instrumented import Pass, read, rotate, softmax
-from tinycopilot.explain.trace import Trace
+from tinycopilot.explain.trace import Trace, likeliest
 from tinycopilot.explain.trace import trace as trace_of
 from tinycopilot.paths import bundled_model
 
@@ -133,7 +132,7 @@ def repeating_head() -> tuple[int, int]:
     last = len(EXAMPLE)
     follows = EXAMPLE.index(EXAMPLE[last - 3 :]) + 3
     heads = itertools.product(range(len(example().blocks)), range(engine().network.config.n_heads))
-    return max(heads, key=lambda head: example().blocks[head[0]].attention.weights[head[1], -1, follows])
+    return max(heads, key=lambda head: example().blocks[head[0]].weights[head[1], -1, follows])
 
 
 def attention() -> Svg:
@@ -141,7 +140,7 @@ def attention() -> Svg:
     layer, head = repeating_head()
     svg = Svg(560, 580, f"Attention weights of layer {layer + 1}, head {head + 1}")
     title = f"layer {layer + 1}, head {head + 1}: each row is a character that looks, each column one that it looks at"
-    draw_attention(svg, example().blocks[layer].attention.weights[head], 30, 44, 13, title)
+    draw_attention(svg, example().blocks[layer].weights[head], 30, 44, 13, title)
     return svg
 
 
@@ -160,7 +159,7 @@ def heads() -> Svg:
     left_over = {
         (layer, head): weights
         for layer, block in enumerate(example().blocks)
-        for head, weights in enumerate(block.attention.weights)
+        for head, weights in enumerate(block.weights)
     }
     svg = Svg(2 * (n * size + 50), 2 * (n * size + 60), "Attention weights of four heads on the same text")
     for i, (name, rule) in enumerate(rules.items()):

@@ -192,12 +192,12 @@ async def explain(server: TinyCopilotServer) -> dict[str, str]:
 def _write_page(engine: "Engine", request: Request, result: Result, model: str) -> Path:
     """Explain the request on the page; return its path. Raises UserError. Runs in another thread."""
     from tinycopilot.explain.page import render  # noqa: PLC0415 (Jinja2: not needed to start)
-    from tinycopilot.explain.subject import MAX_CHARS, subject  # noqa: PLC0415
+    from tinycopilot.explain.trace import MAX_CHARS, trace  # noqa: PLC0415
     from tinycopilot.page.words import visible  # noqa: PLC0415
 
     path = explanation_path()
-    explained = subject(engine, request, MAX_CHARS)
-    found, shown = explained.trace.suggestion, result.suggestion
+    traced = trace(engine, request, MAX_CHARS)
+    found, shown = traced.suggestion, result.suggestion
     notes = list[str]()
     if len(request.before) > MAX_CHARS:
         notes.append(f"explained: the last {MAX_CHARS} of {len(request.before):,} characters before the cursor")
@@ -205,7 +205,7 @@ def _write_page(engine: "Engine", request: Request, result: Result, model: str) 
         earlier = f"“{visible(shown.text)}”" if shown else "nothing"
         notes.append(f"the editor showed {earlier}: that was computed earlier, when less had been typed or indexed")
     try:
-        html = render(explained, path, model=model, notes=notes)
+        html = render(traced, path, model=model, notes=notes)
     except OSError:  # it reads templates, and sources
         raise UserError("tinycopilot was updated or removed while its server runs; restart the editor") from None
     write_page(path, html, "page", is_private=True)

@@ -256,7 +256,7 @@ def test_engine_methods_and_utf16_are_each_known_to_few_files() -> None:
 
 def test_ghost_text_logic_needs_no_terminal() -> None:
     imports_it = {n for n, p in modules().items() if re.search(r"(from|import) prompt_toolkit", p.read_text("utf-8"))}
-    assert imports_it == {"tinycopilot.tui.terminal", "tinycopilot.tui.screen"}
+    assert imports_it == {"tinycopilot.tui.terminal"}
 
 
 LIGHT = (

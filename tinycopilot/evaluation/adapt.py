@@ -10,17 +10,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
-from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
+from tinycopilot.evaluation.comparison import Comparison, choose_held_out, measure_bits, near_duplicates
 from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
-from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.files.patterns import Patterns, as_pattern, normalize_suffixes
 from tinycopilot.files.secret_files import is_secret_place
-from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import (
     ModelPaths,
@@ -68,8 +65,11 @@ class WorkspaceSplit:
 
 def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Sequence[str] = ()) -> WorkspaceSplit:
     """Read and split a workspace. Raises UserError if there is too little code."""
-    patterns, excluded = _patterns(exclude), set[str]()
-    roots, texts = list(map(real_path, folders)), dict[str, str]()
+    try:
+        patterns = Patterns(exclude)
+    except UserError as error:
+        raise UserError(f"--exclude: invalid pattern: {error}") from None
+    roots, texts, excluded = list(map(real_path, folders)), dict[str, str](), set[str]()
     left_out = LeftOut()  # printed by training
     names = dict[str, str]()  # path -> path in the workspace, the same on every machine
     for root in roots:
@@ -100,13 +100,6 @@ def read_workspace(folders: Sequence[str], suffixes: Sequence[str], exclude: Seq
             f"training needs {MIN_ADAPT_CHARS:,}, in at least two different files{left_out.in_brackets()}"
         )
     return workspace
-
-
-def _patterns(exclude: Sequence[str]) -> Patterns:
-    try:
-        return Patterns(exclude)
-    except UserError as error:
-        raise UserError(f"--exclude: invalid pattern: {error}") from None
 
 
 def run_adaptation(
@@ -151,17 +144,22 @@ def adapt(
     model, tokenizer, facts = train_without_saving(options, folder, reporter, console)
     excerpts = workspace.excerpts()
 
-    def measured(number: int, network: Network, tokenizer: SimpleTokenizer) -> Bits:
-        def done(share: float) -> None:
-            reporter.say_if_due("measuring", (number + share) / 2)
-
-        return measure_bits(network, tokenizer, workspace.texts, excerpts, done)
-
+    network = Network(model.config, {name: weights.float().numpy() for name, weights in model.state_dict().items()})
     reporter.say("measuring", 0.0)
-    comparison = Comparison(measured(0, *before), measured(1, _compiled(model), tokenizer), len(excerpts))
+    old = measure_bits(*before, workspace.texts, excerpts, lambda share: reporter.say_if_due("measuring", share / 2))
+    new = measure_bits(
+        network, tokenizer, workspace.texts, excerpts, lambda share: reporter.say_if_due("measuring", (1 + share) / 2)
+    )
+    comparison = Comparison(old, new, len(excerpts))
     if comparison.is_better:
         with interrupts_ignored():
-            _keep(own, model, tokenizer, facts | {"adapted": comparison.figures()})
+            try:
+                replace_pair(own, model, tokenizer, facts | {"adapted": comparison.figures()})
+            except OSError as error:
+                raise UserError(
+                    f"{own.model}: cannot save the model ({error.strerror}); the previous one is kept; "
+                    "free some disk space"
+                ) from None
     return comparison
 
 
@@ -170,16 +168,3 @@ def _load_current(own: ModelPaths, base: ModelPaths) -> tuple[tuple[Network, Sim
     with contextlib.suppress(UserError):
         return load_pair(own.model, own.tokenizer), True
     return load_pair(base.model, base.tokenizer), False
-
-
-def _compiled(model: TinyGPT) -> Network:
-    return Network(model.config, {name: w.float().numpy() for name, w in model.state_dict().items()})
-
-
-def _keep(own: ModelPaths, model: TinyGPT, tokenizer: SimpleTokenizer, facts: dict[str, Any]) -> None:
-    try:
-        replace_pair(own, model, tokenizer, facts)
-    except OSError as error:
-        raise UserError(
-            f"{own.model}: cannot save the model ({error.strerror}); the previous one is kept; free some disk space"
-        ) from None

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,11 +15,18 @@ from typing import Any
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.evaluation.bench_data import index_stdlib, load_typing_texts, load_widened
-from tinycopilot.evaluation.footprint import measure_footprint
-from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
-from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.speed import measure_speed
+from tinycopilot.evaluation.scenarios import (
+    Step,
+    edits_above,
+    index_stdlib,
+    load_typing_texts,
+    load_widened,
+    long_text,
+    random_places,
+    typing_on,
+)
+from tinycopilot.evaluation.score import percentiles
+from tinycopilot.evaluation.speed import measure_footprint, measure_speed
 from tinycopilot.paths import ModelPaths, describe_model, find_model, real_path
 
 WORKSPACE_CHARS = 10_000_000
@@ -64,8 +72,8 @@ def measure(
     speed = measure_speed(engine, network, list(_places(texts, dice)))
     measured: dict[str, Any] = {"parameters": network.config.n_parameters, **speed}
     latencies = _suggestions(engine, texts, dice, say)
-    in_all = Latencies([ms for scenario in latencies.values() for ms in scenario.ms])
-    measured["suggestion_ms"] = {name: some.percentiles() for name, some in ({"all": in_all} | latencies).items()}
+    in_all = percentiles([ms for some in latencies.values() for ms in some.ms])
+    measured["suggestion_ms"] = {"all": in_all} | {name: percentiles(some.ms) for name, some in latencies.items()}
     typing = latencies["typing_on"]
     measured["cpu_s_per_1000_keys"] = round(1000 * typing.cpu_s / (len(typing.ms) + len(typing.typed_through_ms)), 2)
     say("start time and memory")
@@ -88,9 +96,9 @@ def _suggestions(
     name, text, _ = max(typed, key=lambda typed: len(typed[1]))
     long = long_text(list(texts.values()))
     scenarios: dict[str, Iterable[Step]] = {
-        "first_key": first_keys({name: texts[name] for name in names}, dice),
+        "first_key": random_places([(name, texts[name]) for name in names], dice),
         "typing_on": chain.from_iterable(typing_on(*some, N_KEYS) for some in typed),
-        "cursor_jump": cursor_jumps(name, text, N_JUMPS, dice),
+        "cursor_jump": random_places([(name, text)] * N_JUMPS, dice),
         "edit_above": edits_above(name, text, N_JUMPS, dice),
         "beyond_window": typing_on("long", long, len(long) - N_KEYS, N_KEYS),
     }
@@ -99,7 +107,7 @@ def _suggestions(
         say(scenario.replace("_", " "))
         latencies[scenario] = time_requests(engine, steps)
     say("after accepting")
-    latencies["accepted"] = time_after_accept(engine, cursor_jumps(name, text, N_JUMPS, dice))
+    latencies["accepted"] = time_requests(engine, accepting(engine, random_places([(name, text)] * N_JUMPS, dice)))
     say("while indexing")
     with while_compacting(engine.ngrams):
         latencies["while_indexing"] = time_requests(
@@ -118,10 +126,6 @@ class Latencies:
     """Latencies of keystrokes that match the last suggestion; the engine returns the rest of it."""
     cpu_s: float = 0.0
     """CPU time of all timed requests."""
-
-    def percentiles(self) -> dict[str, float | None]:
-        """Return p50, p95 and p99, in ms."""
-        return {f"p{share}": percentile(self.ms, share / 100) for share in (50, 95, 99)}
 
 
 def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
@@ -142,16 +146,11 @@ def time_requests(engine: Engine, steps: Iterable[Step]) -> Latencies:
     return latencies
 
 
-def time_after_accept(engine: Engine, steps: Iterable[Step]) -> Latencies:
-    """Accept the suggestion at each step, then request the next."""
-    latencies = Latencies()
+def accepting(engine: Engine, steps: Iterable[Step]) -> Iterator[Step]:
+    """Request a suggestion at each step; yield the place after accepting it."""
     for step in steps:
         if suggestion := engine.complete(_request(step)).suggestion:
-            then = dataclasses.replace(_request(step), before=step.before + suggestion.text)
-            wall_s = time.perf_counter()
-            engine.complete(then)
-            latencies.ms.append(1e3 * (time.perf_counter() - wall_s))
-    return latencies
+            yield dataclasses.replace(step, before=step.before + suggestion.text)
 
 
 def _request(step: Step) -> Request:
@@ -168,13 +167,12 @@ def while_compacting(ngrams: NGramModel) -> Iterator[None]:
             compaction.sort(everything=True)
 
     compaction = ngrams.begin_compaction()
-    thread = threading.Thread(target=sort)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(sort)
+        try:
+            yield
+        finally:
+            is_over.set()
 
 
 def table(measured: Mapping[str, Any]) -> str:

@@ -23,7 +23,10 @@ LIMIT_S = 120
 
 
 def ask_environment(paths: ModelPaths) -> dict[str, Any]:
-    """Return the result of `_describe` in a separate process. Raises UserError if PyTorch does not work."""
+    """Return `model` (parameters, digest, bits; or its problem), `torch` (None if not installed), build and devices.
+
+    In a separate process. Raises UserError if PyTorch does not work.
+    """
     command = [sys.executable, "-P", "-m", __name__, str(paths.model), str(paths.tokenizer)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
@@ -36,11 +39,6 @@ def ask_environment(paths: ModelPaths) -> dict[str, Any]:
         raise UserError(f"PyTorch does not work ({last}); reinstall it: pip install --force-reinstall torch")
     described: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return described
-
-
-def _describe(paths: ModelPaths) -> dict[str, Any]:
-    """Return model (parameters, digest, bits; or its `problem`), `torch` (None if not installed), build and devices."""
-    return {**_describe_torch(), "model": _describe_model(paths)}
 
 
 def _describe_torch() -> dict[str, Any]:
@@ -95,4 +93,4 @@ def _reference_bits(network: "Network", tokenizer: "SimpleTokenizer", text: str)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_describe(ModelPaths(*map(Path, sys.argv[1:])))))
+    sys.stdout.write(json.dumps({**_describe_torch(), "model": _describe_model(ModelPaths(*map(Path, sys.argv[1:])))}))

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
-from tinycopilot.evaluation.infill import evaluate_infill, table
-from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion, replay_all
-from tinycopilot.evaluation.report.page import page as report_page
-from tinycopilot.evaluation.score import calibration_error
+from tinycopilot.evaluation.infill import KINDS, evaluate_infill, table
+from tinycopilot.evaluation.replay import replay_all, scores_by_file
+from tinycopilot.evaluation.report import page as report_page
+from tinycopilot.evaluation.score import Score, ShownSuggestion, calibration
 from tinycopilot.files.patterns import normalize_suffixes
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, real_path, user_path
@@ -68,17 +68,19 @@ def run_evaluation(
     engine = Engine.load(model, CompleterSettings(eagerness=eagerness))
     if infill:
         score = evaluate_infill(engine, excerpts, suffixes, say)
-        if not score.n_gaps:
+        if not score.of(*KINDS)["gaps"]:
             raise UserError("nothing to remove: --infill expects Python files with complete statements")
         answer(json.dumps(score.to_json()) if as_json else table(score))
         return
     facts = _facts(model.model, engine.settings)
-    evaluation = replay_all(engine, excerpts, suffixes, say)
+    replays = replay_all(engine, excerpts, suffixes, say)
+    scores = scores_by_file(replays)
+    total = sum(scores.values(), Score())
     try:
-        answer(json.dumps(evaluation.to_json()) if as_json else tables(evaluation))
+        answer(json.dumps({"files": len(scores), **total.figures()}) if as_json else tables(scores, total))
     finally:
         if page:
-            write_page(page, report_page(evaluation, command=command, facts=facts))
+            write_page(page, report_page(replays, command=command, facts=facts))
             say(f"report: {page}")
 
 
@@ -93,12 +95,12 @@ def _facts(model: Path, settings: CompleterSettings) -> list[tuple[str, str]]:
     ]
 
 
-def tables(evaluation: EvaluationResult) -> str:
+def tables(scores: Mapping[str, Score], total: Score) -> str:
     """Return a table by file, the calibration, and the best and worst suggestions."""
     lines = [f"{'characters':>10} {'bits/char':>9} {'saved':>6} {'shown/100':>9} {'accepted':>8}  file"]
-    rows = [*evaluation.scores.items()]
+    rows = [*scores.items()]
     if len(rows) > 1:
-        rows.append(("all files", evaluation.total))
+        rows.append(("all files", total))
     for name, score in rows:
         figures = score.figures()
         bits = figures["bits_per_char"]["mixed"]
@@ -111,11 +113,9 @@ def tables(evaluation: EvaluationResult) -> str:
         "accepted: share of the suggestions that were right",
         "",
     ]
-    lines += _calibration_lines(evaluation)
-    taken = sorted((s for s in evaluation.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
-    wrong = sorted(
-        (s for s in evaluation.shown if not s.accepted), key=lambda s: (s.n_correct, -s.suggestion.confidence)
-    )
+    lines += _calibration_lines(total)
+    taken = sorted((s for s in total.shown if s.accepted), key=lambda s: -len(s.suggestion.text))
+    wrong = sorted((s for s in total.shown if not s.accepted), key=lambda s: (s.n_correct, -s.suggestion.confidence))
     for title, some in (
         ("best suggestions", taken),
         ("worst suggestions: wrong at the first character, highest confidence", wrong),
@@ -125,14 +125,14 @@ def tables(evaluation: EvaluationResult) -> str:
     return "\n".join(lines)
 
 
-def _calibration_lines(evaluation: EvaluationResult) -> list[str]:
-    bins = evaluation.calibration
-    error = calibration_error(bins)
-    if error is None:
+def _calibration_lines(score: Score) -> list[str]:
+    if not score.shown:
         return ["no suggestion was shown"]
+    bins, figures = calibration(score.shown), score.figures()
+    error, errors = figures["calibration_error"], figures["calibration_error_by_context"]
     said = "  ".join(f"{b.confidence:5.2f}" for b in bins)
     true = "  ".join(f"{b.right:5.2f}" for b in bins)
-    by_context = ", ".join(f"{name} {_percent(error)}" for name, error in evaluation.calibration_errors.items())
+    by_context = ", ".join(f"{name} {_percent(share)}" for name, share in errors.items())
     return [
         f"confidence  {said}",
         f"correct     {true}",

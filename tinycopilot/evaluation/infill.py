@@ -18,9 +18,8 @@ from typing import Any, Final
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.postprocess import is_at_line_end
-from tinycopilot.evaluation.excerpts import Excerpt
-from tinycopilot.evaluation.score import percentile
-from tinycopilot.evaluation.workspace import in_workspaces
+from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
+from tinycopilot.evaluation.score import percentiles
 
 KINDS: Final = ("argument", "identifier", "expression", "rest before a comment")
 NOTHING: Final = "nothing"
@@ -50,11 +49,6 @@ class InfillScore:
     wrong: list[str] = field(default_factory=list)
     """Wrong suggestions, as `before[suggestion]after` with the removed text."""
 
-    @property
-    def n_gaps(self) -> int:
-        """Number of gaps that are not empty."""
-        return sum(n for (kind, _), n in self.n.items() if kind != NOTHING)
-
     def of(self, *kinds: str) -> dict[str, float]:
         """Return the number of gaps of these kinds, and the share of each outcome."""
         n = {outcome: sum(self.n[kind, outcome] for kind in kinds) for outcome in OUTCOMES}
@@ -63,9 +57,8 @@ class InfillScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics by kind; latencies in milliseconds."""
-        latency_ms = {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95)}
         by_kind = {kind: self.of(kind) for kind in (*KINDS, NOTHING)}
-        return {"all": self.of(*KINDS), **by_kind, "latency_ms": latency_ms}
+        return {"all": self.of(*KINDS), **by_kind, "latency_ms": percentiles(self.latencies_ms, (50, 95))}
 
 
 def evaluate_infill(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinycopilot.completion.truncation import Suggestion
+
 DISPLAY_PENALTY_KEYS = 0.1
 """Subtracted from the keystrokes saved for each new suggestion shown, accepted or not.
 
@@ -17,6 +19,29 @@ Fixed, unlike the cost of reading that decides whether a suggestion is shown (Co
 MAX_BINS = 10
 MIN_BIN_SIZE = 50
 """Accuracy over fewer suggestions would be mostly noise, which a calibration error counts as error."""
+
+
+@dataclass(frozen=True)
+class ShownSuggestion:
+    """A new suggestion, and the number of its correct characters."""
+
+    name: str
+    at: int
+    """Offset of the cursor."""
+    line: int
+    """Line number, from 1."""
+    before: str
+    """The line up to the cursor."""
+    context: str
+    """`line start`, before the first word of a line; otherwise `code`, `comment` or `string`."""
+    suggestion: Suggestion
+    n_correct: int
+    """Number of correct characters."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether all of it was correct."""
+        return self.n_correct == len(self.suggestion.text)
 
 
 @dataclass
@@ -29,49 +54,48 @@ class Score:
     """Keystrokes if the correct leading words of other suggestions are accepted, too, one key each."""
     n_chars: int = 0
     """Characters produced by these keystrokes. Indentation counts neither as keystrokes nor as characters."""
-    n_shown: int = 0
-    """New suggestions; the rest of one that is typed through is not new."""
-    accepted_chars: list[int] = field(default_factory=list)
-    """Length of each accepted suggestion."""
+    shown: list[ShownSuggestion] = field(default_factory=list)
+    """New suggestions, in order; the rest of one that is typed through is not new."""
     n_typed_through: int = 0
     """Keystrokes that matched the suggestion shown."""
     n_flickers: int = 0
     """Flickers: the suggestion changed although the keystroke matched it."""
-    bits: Counter[str] = field(default_factory=Counter)
-    """Predictor -> sum of -log2 p(correct character)."""
-    n_bits_chars: int = 0
+    bits: list[dict[str, float]] = field(default_factory=list)
+    """-log2 p of each correct character, by predictor (`network`, `memory`, `mixed`)."""
     latencies_ms: list[float] = field(default_factory=list)
     """Latencies in the engine, from request to result."""
     cpu_s: float = 0.0
 
-    def count_bits(self, bits: dict[str, float]) -> None:
-        """Add the bits of one character, by predictor."""
-        self.bits.update(bits)
-        self.n_bits_chars += 1
-
     def __add__(self, other: "Score") -> "Score":
-        added = {name: value + getattr(other, name) for name, value in vars(self).items()}
-        added["bits"] = Counter(self.bits)
-        added["bits"].update(other.bits)  # Counter's + would drop sums of 0
-        return Score(**added)
+        return Score(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def figures(self) -> dict[str, Any]:
         """Return the metrics by name, shares from 0 to 1; None if there is nothing to measure."""
-        penalty_keys = DISPLAY_PENALTY_KEYS * self.n_shown
+        penalty_keys = DISPLAY_PENALTY_KEYS * len(self.shown)
+        accepted_chars = [len(one.suggestion.text) for one in self.shown if one.accepted]
+        contexts = sorted({one.context for one in self.shown})
+        sums = Counter[str]()
+        for bits in self.bits:
+            sums.update(bits)
         return {
-            "chars": self.n_bits_chars,
-            "bits_per_char": {name: _rounded(bits / self.n_bits_chars) for name, bits in self.bits.items()},
+            "chars": len(self.bits),
+            "bits_per_char": {source: _rounded(bits / len(self.bits)) for source, bits in sums.items()},
             "keystrokes_saved": {
                 "net": _ratio(self.n_chars - self.n_keys - penalty_keys, self.n_chars),
                 "net_by_word": _ratio(self.n_chars - self.n_keys_by_word - penalty_keys, self.n_chars),
                 "gross": _ratio(self.n_chars - self.n_keys, self.n_chars),
             },
-            "shown_per_100": _ratio(100 * self.n_shown, self.n_chars),
-            "accepted_share": _ratio(len(self.accepted_chars), self.n_shown),
-            "median_accepted": statistics.median(self.accepted_chars) if self.accepted_chars else None,
+            "shown_per_100": _ratio(100 * len(self.shown), self.n_chars),
+            "accepted_share": _ratio(len(accepted_chars), len(self.shown)),
+            "median_accepted": statistics.median(accepted_chars) if accepted_chars else None,
             "flicker": _ratio(self.n_flickers, self.n_typed_through),
-            "latency_ms": {f"p{share}": percentile(self.latencies_ms, share / 100) for share in (50, 95, 99)},
+            "latency_ms": percentiles(self.latencies_ms),
             "cpu_s_per_1000_keys": _ratio(1000 * self.cpu_s, self.n_keys),
+            "calibration_error": calibration_error(self.shown),
+            "calibration_error_by_context": {
+                context: calibration_error([one for one in self.shown if one.context == context])
+                for context in contexts
+            },
         }
 
 
@@ -80,6 +104,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     if not values:
         return None
     return _rounded(sorted(values)[max(0, math.ceil(share * len(values)) - 1)])
+
+
+def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -> dict[str, float | None]:
+    """Return the percentiles p50, p95 and p99, or those given by `shares` in percent."""
+    return {f"p{share}": percentile(values, share / 100) for share in shares}
 
 
 @dataclass(frozen=True)
@@ -93,9 +122,9 @@ class CalibrationBin:
     """Share that was correct."""
 
 
-def calibration(shown: Sequence[tuple[float, bool]]) -> list[CalibrationBin]:
-    """Bin (confidence, correct) pairs into at most MAX_BINS bins of nearly equal count, by confidence."""
-    ordered = sorted(shown)
+def calibration(shown: Sequence[ShownSuggestion]) -> list[CalibrationBin]:
+    """Return at most MAX_BINS bins of nearly equal count, by confidence."""
+    ordered = sorted((one.suggestion.confidence, one.accepted) for one in shown)
     n_bins = max(1, min(MAX_BINS, len(ordered) // MIN_BIN_SIZE))
     edges = [len(ordered) * i // n_bins for i in range(n_bins + 1)]
     parts = [ordered[first:last] for first, last in itertools.pairwise(edges) if first < last]
@@ -107,8 +136,9 @@ def calibration(shown: Sequence[tuple[float, bool]]) -> list[CalibrationBin]:
     ]
 
 
-def calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
-    """Return the expected calibration error (Naeini et al. 2015); None without bins."""
+def calibration_error(shown: Sequence[ShownSuggestion]) -> float | None:
+    """Return the expected calibration error (Naeini et al. 2015); None without suggestions."""
+    bins = calibration(shown)
     return _ratio(sum(b.n * abs(b.confidence - b.right) for b in bins), sum(b.n for b in bins))
 
 

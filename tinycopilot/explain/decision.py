@@ -1,17 +1,23 @@
 """The verdict of `explain` in words: why a suggestion ends where it does, or why there is none."""
 
+import math
+
+import numpy as np
+
 from tinycopilot.completion.infill import SUFFIX_CHARS
+from tinycopilot.completion.postprocess import is_at_line_end
+from tinycopilot.completion.predictor import Prediction
 from tinycopilot.completion.truncation import Obstacle
 from tinycopilot.explain.trace import Cut, Decision, Trace
 from tinycopilot.files.masking import MASK
-from tinycopilot.page.words import quoted
+from tinycopilot.page.words import name_of, quoted
 
 
 def in_words(trace: Trace, decision: Decision) -> str:
     """Describe what a decision shows at the cursor, and why."""
     if trace.place.before.endswith(MASK):
         return "Nothing is shown: the text before the cursor ends with a masked secret."
-    if not trace.is_at_line_end:
+    if not is_at_line_end(trace.place.after):
         return _in_line(trace, decision)
     if decision.truncated is None:
         return _no_cut(decision)
@@ -77,3 +83,16 @@ def _no_cut(decision: Decision) -> str:
 
 def _stop(decision: Decision) -> str:
     return f"Decoding stopped because {decision.stop.value}." if decision.stop else ""
+
+
+def completion_note(trace: Trace, prediction: Prediction) -> str:
+    """Say which character has a higher probability than in the mixture, because it completes a word; "" if none."""
+    log_probs = prediction.log_probs[:-1]
+    [raised] = np.nonzero(log_probs > trace.engine.mixture.mix(prediction)[:-1] + 1e-9)
+    if not len(raised):
+        return ""
+    character = name_of(trace.alphabet.character_of(int(raised[0]) + 1))
+    return (
+        f"All words in the workspace that begin like this one continue with {character}. Therefore its probability is "
+        f"raised to {100 * math.exp(log_probs[raised[0]]):.0f} %."
+    )

@@ -19,8 +19,8 @@ BLOCK: Final = 256
 
 
 @dataclass(frozen=True)
-class Attention:
-    """Activations of one layer's attention heads, for the N shown positions."""
+class Block:
+    """Activations of one layer, for the N shown positions."""
 
     q: Floats
     """(H, N, D), rotated."""
@@ -28,13 +28,6 @@ class Attention:
     """(H, N, D), rotated."""
     weights: Floats
     """(H, N, N): attention weights between shown positions; queries are rows. The rest of 1 is of those before."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Activations of one layer, for the N shown positions."""
-
-    attention: Attention
     attended: Floats
     """(N, C): output of attention, which is added to the residual stream."""
     hidden: Floats
@@ -52,10 +45,11 @@ class Pass:
     embedded: Floats
     """(N, C): the residual stream before the first block."""
     blocks: list[Block]
-    logits: Floats
-    """(N, V)."""
     lens: Floats
-    """(L + 1, N, V): logits of the head applied after the embedding and after each block (logit lens)."""
+    """(L + 1, N, V): logits of the head applied after the embedding and after each block (logit lens).
+
+    The last ones are the network's.
+    """
 
 
 def read(network: Network, ids: list[int], n_shown: int) -> Pass:
@@ -68,7 +62,7 @@ def read(network: Network, ids: list[int], n_shown: int) -> Pass:
         q, k, v = np.split(h @ weights.qkv[layer].T, 3, axis=1)  # (T, C) each
         q, k, v = (split_heads(part, config.n_heads) for part in (q, k, v))  # (H, T, D) each
         q, k = rotate(q, weights.rates), rotate(k, weights.rates)
-        y, attention = attend(q, k, v, config.window, n_shown)
+        y, weights_shown = attend(q, k, v, config.window, n_shown)
         attended = y @ weights.o_proj[layer].T  # (T, C)
         x = x + attended
         h = convolve(layer_norm(x, *weights.vectors[layer, 1, :2]), weights.vectors[layer, 1, 2:])
@@ -76,10 +70,10 @@ def read(network: Network, ids: list[int], n_shown: int) -> Pass:
         fed_forward = hidden @ weights.down[layer].T  # (T, C)
         x = x + fed_forward
         shown = (part[-n_shown:] for part in (attended, hidden, fed_forward, x))
-        blocks.append(Block(attention, *shown))
+        blocks.append(Block(q[:, -n_shown:], k[:, -n_shown:], weights_shown, *shown))
         streams.append(x[-n_shown:])
     lens = layer_norm(np.stack(streams), *weights.last_norm) @ weights.head.T  # (L + 1, N, V)
-    return Pass(streams[0], blocks, lens[-1], lens)
+    return Pass(streams[0], blocks, lens)
 
 
 def layer_norm(x: Floats, gain: Floats, bias: Floats) -> Floats:
@@ -110,8 +104,8 @@ def rotate(x: Floats, rates: NDArray[np.float64]) -> Floats:
     return np.concatenate((a * cos - b * sin, b * cos + a * sin), axis=-1)
 
 
-def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[Floats, Attention]:
-    """Return softmax(q k / sqrt(D)) v, (T, C), where each query sees the last W positions; and its activations."""
+def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[Floats, Floats]:
+    """Return softmax(q k / sqrt(D)) v, (T, C), where each query sees the last W positions; and the shown weights."""
     H, T, D = q.shape  # noqa: N806
     y = np.empty_like(q)
     for start in range(0, T, BLOCK):
@@ -119,7 +113,7 @@ def attend(q: Floats, k: Floats, v: Floats, window: int, n_shown: int) -> tuple[
         weights = attention_weights(q, k, start, end, window)
         y[:, start:end] = weights @ v[:, end - weights.shape[2] : end]
     shown = attention_weights(q, k, T - n_shown, T, window)[:, :, -n_shown:]
-    return y.transpose(1, 0, 2).reshape(T, H * D), Attention(q[:, -n_shown:], k[:, -n_shown:], shown)
+    return y.transpose(1, 0, 2).reshape(T, H * D), shown
 
 
 def attention_weights(q: Floats, k: Floats, start: int, end: int, window: int) -> Floats:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from tinycopilot.completion.decoding import log_softmax
 from tinycopilot.completion.distribution import interpolate
+from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import DISCOUNT_ROW, DISCOUNTS
 from tinycopilot.completion.predictor import KINDS
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.explain.decision import in_words
-from tinycopilot.explain.distributions import completion_note, likeliest
-from tinycopilot.explain.subject import Subject
-from tinycopilot.explain.trace import Decision, TracedPrediction
+from tinycopilot.explain.decision import completion_note, in_words
+from tinycopilot.explain.instrumented import Pass
+from tinycopilot.explain.trace import Decision, Trace, TracedPrediction, likeliest
 from tinycopilot.model.tokenizer import DOCUMENT_START
 from tinycopilot.page.arrays import Arrays, as_shares, significant
 from tinycopilot.page.words import name_of, visible
@@ -35,10 +35,10 @@ N_AROUND: Final = 40
 """Number of characters shown before, and after, the place where a context was seen."""
 
 
-def tokens(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+def tokens(trace: Trace, arrays: Arrays) -> dict[str, Any]:
     """The vocabulary by id, the ids of the text, and for each id in it the nearest ids with their similarity."""
-    tokenizer, ids = subject.tokenizer, subject.tokenizer.encode(subject.text)
-    embedding = subject.network.weights().embedding  # (V, C)
+    tokenizer, ids = trace.engine.tokenizer, trace.engine.tokenizer.encode(trace.text)
+    embedding = trace.engine.network.weights().embedding  # (V, C)
     arrays.add("embedding", embedding, "float16")
     directions = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
     nearest = {}
@@ -57,11 +57,10 @@ def n_positions(n: int, n_heads: int, d_head: int) -> int:
     return max(1, min(n, int(m)))
 
 
-def attention(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+def attention(trace: Trace, passed: Pass, arrays: Arrays) -> dict[str, Any]:
     """The number of shown positions, M; adds weights, (L, H, M, M), q and k, (L, H, M, D), to `arrays`."""
-    config, layers = subject.network.config, [block.attention for block in subject.passed.blocks]
-    n = len(subject.text)
-    m = n_positions(n, config.n_layers * config.n_heads, config.d_head)
+    config, layers = trace.engine.network.config, passed.blocks
+    m = n_positions(len(trace.text), config.n_layers * config.n_heads, config.d_head)
     weights = np.stack([layer.weights[:, -m:, -m:] for layer in layers])  # (L, H, M, M)
     arrays.add("attention", as_shares(weights), "uint16")
     arrays.add("earlier", as_shares(1 - weights.sum(-1)), "uint16")  # (L, H, M)
@@ -69,18 +68,16 @@ def attention(subject: Subject, arrays: Arrays) -> dict[str, Any]:
     arrays.add("k", np.stack([layer.k[:, -m:] for layer in layers]), "float16")
     distance = np.arange(m)[:, None] - np.arange(m)
     mean = (weights * np.maximum(distance, 0)).sum(-1) / np.maximum(weights.sum(-1), 1e-9)  # (L, H, M)
-    rates = subject.network.weights().rates
     return {
         "shown": m,
         "window": config.window,
         "distance": [[significant(float(x)) for x in layer] for layer in mean.mean(-1)],
-        "rates": [significant(float(rate)) for rate in rates],
+        "rates": [significant(float(rate)) for rate in trace.engine.network.weights().rates],
     }
 
 
-def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
+def blocks(trace: Trace, passed: Pass, arrays: Arrays) -> dict[str, Any]:
     """The most probable ids after each block (logit lens), and p of the next character; adds the rest to `arrays`."""
-    passed = subject.passed
     streams = np.stack([passed.embedded, *(block.stream for block in passed.blocks)])  # (L + 1, N, C)
     scale = np.maximum(np.abs(streams).max(-1), 1e-9)  # (L + 1, N)
     arrays.add("stream", np.rint(streams / scale[..., None] * 127), "int8")
@@ -93,30 +90,32 @@ def blocks(subject: Subject, arrays: Arrays) -> dict[str, Any]:
     active = np.argsort(-hidden, axis=-1)[..., :N_NEURONS]  # (L, N, 4)
     arrays.add("neurons", active, "uint16")
     arrays.add("activations", np.take_along_axis(hidden, active, -1), "float16")
-    arrays.add("promoted", promoted(subject), "uint16")  # (L, F, 3)
+    arrays.add("promoted", promoted(trace.engine.network), "uint16")  # (L, F, 3)
     p = np.exp(log_softmax(passed.lens))  # (L + 1, N, V)
     order = np.argsort(-p, axis=-1)[..., :N_LENS]  # (L + 1, N, 5)
     arrays.add("lens_ids", order, "uint16")
     arrays.add("lens_p", np.take_along_axis(p, order, -1), "float32")
-    next_ids = [*subject.tokenizer.encode(subject.text[1:]), int(order[-1, -1, 0])]  # at the cursor, the most probable
+    next_ids = [
+        *trace.engine.tokenizer.encode(trace.text[1:]),
+        int(order[-1, -1, 0]),
+    ]  # at the cursor, the most probable
     arrays.add("lens_next", p[:, np.arange(len(next_ids)), next_ids], "float32")  # (L + 1, N)
-    arrays.add("logits", passed.logits, "float32")  # (N, V)
+    arrays.add("logits", passed.lens[-1], "float32")  # (N, V)
     entropy = -(p[-1] * np.log2(np.maximum(p[-1], 1e-30))).sum(-1)  # (N,), in bits
     return {"next": next_ids, "entropy": [significant(float(x)) for x in entropy]}
 
 
-def promoted(subject: Subject) -> NDArray[np.int64]:
+def promoted(network: Network) -> NDArray[np.int64]:
     """The ids whose probability each neuron's output raises most, (L, F, 3) (Geva et al. 2021)."""
-    weights = subject.network.weights()
+    weights = network.weights()
     known = weights.head[:-1] * weights.last_norm[0]  # without the unknown id
     effect = np.stack([known @ down for down in weights.down])  # (L, V - 1, F)
     return np.argsort(-effect, axis=1)[:, :N_PROMOTED].transpose(0, 2, 1)
 
 
-def generation(subject: Subject) -> dict[str, Any]:
+def generation(trace: Trace) -> dict[str, Any]:
     """One entry for each step of speculative decoding."""
-    trace, n_read = subject.trace, len(DOCUMENT_START + subject.trace.place.before)
-    steps, length = list[dict[str, Any]](), n_read
+    steps, length = list[dict[str, Any]](), len(DOCUMENT_START + trace.place.before)
     for step in trace.steps:
         n_right = len(step.accepted) - 1
         steps.append(
@@ -130,7 +129,7 @@ def generation(subject: Subject) -> dict[str, Any]:
             }
         )
         length += len(step.accepted)
-    config = subject.network.config
+    config = trace.engine.network.config
     return {
         "steps": steps,
         "window": config.window,
@@ -138,13 +137,15 @@ def generation(subject: Subject) -> dict[str, Any]:
     }
 
 
-def mixture(subject: Subject) -> dict[str, Any]:
+def mixture(trace: Trace) -> dict[str, Any]:
     """One entry for each position; and the occurrences of the longest known context before the cursor."""
-    trace, following = subject.trace, subject.next_characters
-    pairs = zip(subject.predictions, following, strict=True)
-    seen = [[one.document, one.line, *map(visible, _around(one.text, one.column))] for one in trace.seen]
+    pairs = zip(trace.predictions, [*trace.text[1:], None], strict=True)
+    seen = [
+        [one.document, one.line, *map(visible, (one.before[-N_AROUND:], one.after[:1], one.after[1:N_AROUND]))]
+        for one in trace.seen
+    ]
     return {
-        "positions": [_position(subject, traced, character) for traced, character in pairs],
+        "positions": [_position(trace, traced, character) for traced, character in pairs],
         "discounts": DISCOUNTS,
         "seen": seen,
         "context": trace.context,
@@ -152,35 +153,30 @@ def mixture(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _around(text: str, column: int) -> tuple[str, str, str]:
-    """The character at `column`, between those before and after it, at most N_AROUND each."""
-    return text[max(0, column - N_AROUND) : column], text[column : column + 1], text[column + 1 : column + N_AROUND]
-
-
-def _position(subject: Subject, traced: TracedPrediction, following: str | None) -> dict[str, Any]:
-    prediction, alphabet = traced.prediction, subject.trace.alphabet
-    without = [subject.trace.mixture.mix(prediction, without=row) for row in range(3)]
+def _position(trace: Trace, traced: TracedPrediction, following: str | None) -> dict[str, Any]:
+    prediction, alphabet, mixture = traced.prediction, trace.alphabet, trace.engine.mixture
+    without = [mixture.mix(prediction, without=row) for row in range(3)]
     log_probs = [*prediction.rows, prediction.log_probs, *without]
     likely = int(prediction.log_probs[:-1].argmax())
     entry = likely if following is None else prediction.entry_of(following, alphabet)
     return {
-        "weights": [significant(w) for w in subject.trace.mixture.weights(prediction)],
+        "weights": [significant(w) for w in mixture.weights(prediction)],
         "order": ORDERS[prediction.n_seen - 1] if prediction.n_seen else 0,
         "kind": KINDS[prediction.kind],
-        "completion": completion_note(prediction, subject.trace.mixture, alphabet),
+        "completion": completion_note(trace, prediction),
         "top": [
-            [[name_of(one.character), significant(one.p)] for one in likeliest(row, alphabet, N_LIKELIEST)]
+            [[name_of(character), significant(p)] for character, p in likeliest(row, alphabet, N_LIKELIEST)]
             for row in log_probs
         ],
         "p": [significant(math.exp(row[entry])) for row in log_probs],
-        "workspace": _orders(subject, traced, traced.workspace, entry),
-        "file": _orders(subject, traced, traced.file, entry),
+        "workspace": _orders(trace, traced, traced.workspace, entry),
+        "file": _orders(trace, traced, traced.file, entry),
     }
 
 
-def _orders(subject: Subject, traced: TracedPrediction, counts: NDArray[np.int64], entry: int) -> list[list[Any]]:
+def _orders(trace: Trace, traced: TracedPrediction, counts: NDArray[np.int64], entry: int) -> list[list[Any]]:
     """For each order seen: its count, number of distinct next characters, the most frequent ones, p(next) so far."""
-    rows, alphabet = list[list[Any]](), subject.trace.alphabet
+    rows, alphabet = list[list[Any]](), trace.alphabet
     possible = traced.prediction.log_probs > -math.inf
     p = np.empty(len(possible))
     for row, order in enumerate(ORDERS):
@@ -194,21 +190,20 @@ def _orders(subject: Subject, traced: TracedPrediction, counts: NDArray[np.int64
     return rows
 
 
-def decisions(subject: Subject) -> dict[str, Any]:
+def decisions(trace: Trace) -> dict[str, Any]:
     """The decoded text, and for each eagerness the possible cuts with their gains."""
-    trace = subject.trace
     return {
         "decoded": [[name_of(character), significant(log_p)] for character, log_p in trace.decoded],
         "text": visible("".join(character for character, _ in trace.decoded)),
-        "actual": significant(trace.settings.eagerness),
+        "actual": significant(trace.engine.settings.eagerness),
         "by_eagerness": [
-            {"eagerness": eagerness, **_decision(subject, decision)}
-            for eagerness, decision in trace.by_eagerness.items()
+            {"eagerness": eagerness, **_decision(trace, decision)} for eagerness, decision in trace.by_eagerness.items()
         ],
+        "line": visible(trace.place.before.rpartition("\n")[2][-30:]),
     }
 
 
-def _decision(subject: Subject, decision: Decision) -> dict[str, Any]:
+def _decision(trace: Trace, decision: Decision) -> dict[str, Any]:
     shown = decision.suggestion
     return {
         "cuts": [
@@ -224,5 +219,5 @@ def _decision(subject: Subject, decision: Decision) -> dict[str, Any]:
         "shown": visible(shown.text) if shown else "",
         "n_shown": len(shown.text) if shown else 0,
         "least": significant(decision.settings.least_likely(1)),
-        "why": in_words(subject.trace, decision),
+        "why": in_words(trace, decision),
     }

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tinycopilot.explain.decision import in_words
-from tinycopilot.explain.distributions import Entry, completion_note, likeliest
-from tinycopilot.explain.trace import Trace
+from tinycopilot.explain.decision import completion_note, in_words
+from tinycopilot.explain.trace import Trace, likeliest
 from tinycopilot.page.words import name_of, quoted, visible
 
 EDGES_P: Final = (0.01, 0.1, 0.5)
@@ -27,13 +26,9 @@ MAX_LINE_CHARS: Final = 60
 MAX_CUT_CHARS: Final = 16
 
 
-def console() -> Console:
-    """Return a console on the terminal, or on a pipe, without colors."""
-    return Console(highlight=False, emoji=False, markup=False)
-
-
-def show(out: Console, trace: Trace) -> None:
-    """Print a trace."""
+def show(trace: Trace) -> None:
+    """Print a trace on the terminal, or on a pipe, without colors."""
+    out = Console(highlight=False, emoji=False, markup=False)
     for part in (*_text(trace), "", *_distribution(trace), "", *_seen(trace), "", *_decision(trace)):
         out.print(part)
 
@@ -80,22 +75,18 @@ def _distribution(trace: Trace) -> Iterator[Table | Text | str]:
     prediction = trace.ahead[0].prediction
     columns = [likeliest(row, trace.alphabet, N_LIKELIEST) for row in (*prediction.rows, prediction.log_probs)]
     table = Table(title="Next character", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    weights = trace.mixture.weights(prediction)
+    weights = trace.engine.mixture.weights(prediction)
     names = ("network\n", "n-grams\nworkspace", "n-grams\nfile")
     for name, weight in zip(names, weights, strict=True):
         table.add_column(f"{name}\nweight {weight:.2f}", no_wrap=True, min_width=18)
     table.add_column("mixture\n\n", style="bold", no_wrap=True)
     for row in zip(*columns, strict=True):
-        table.add_row(*map(_cell, row))
+        table.add_row(*(Text(f"{name_of(character):<9}{_percent(p):>8}") for character, p in row))
     yield table
     if not prediction.n_seen:
         yield "No context of 3 or more characters was seen before: the prediction is the network's alone."
-    if note := completion_note(prediction, trace.mixture, trace.alphabet):
+    if note := completion_note(trace, prediction):
         yield note
-
-
-def _cell(entry: Entry) -> Text:
-    return Text(f"{name_of(entry.character):<9}{_percent(entry.p):>8}")
 
 
 def _seen(trace: Trace) -> Iterator[Text | str]:
@@ -106,11 +97,11 @@ def _seen(trace: Trace) -> Iterator[Text | str]:
     times = "once" if trace.n_occurrences == 1 else f"{trace.n_occurrences:,} times"
     yield f"the longest context seen before, {quoted(trace.context)} ({len(trace.context)} characters), {times}:"
     for seen in trace.seen[:N_SEEN]:
-        start = max(0, seen.column - MAX_LINE_CHARS // 2)
+        before = seen.before[-(MAX_LINE_CHARS // 2) :]
         document = visible(PurePath(seen.document).as_posix()) if seen.document else "this text"
         text = Text(f"  {document}:{seen.line}  ")
-        text.append(visible(seen.text[start : seen.column])).append(visible(seen.text[seen.column :][:1]), "reverse")
-        text.append(visible(seen.text[seen.column + 1 : start + MAX_LINE_CHARS]))
+        text.append(visible(before)).append(visible(seen.after[:1]), "reverse")
+        text.append(visible(seen.after[1 : MAX_LINE_CHARS - len(before)]))
         yield text
     if trace.n_occurrences > N_SEEN:
         yield f"  and {trace.n_occurrences - N_SEEN:,} more"

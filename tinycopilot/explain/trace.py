@@ -1,6 +1,7 @@
 """Trace: a record of how the engine answers one request, made by a Tracer."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -12,10 +13,9 @@ from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded, decode, never
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.infill import obstacle
-from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.postprocess import is_at_line_end
-from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
+from tinycopilot.completion.predictor import Continuation, Place, Prediction, PredictionCache
 from tinycopilot.completion.recorder import Recorder, Step
 from tinycopilot.completion.request import Request
 from tinycopilot.completion.suffix_array import ORDERS
@@ -34,6 +34,9 @@ from tinycopilot.model.tokenizer import DOCUMENT_START
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
 """Values of the `eagerness` setting for which a Trace has a decision."""
 
+MAX_CHARS: Final = 200
+"""Number of characters before the cursor that are explained. The model reads more."""
+
 MAX_SEEN: Final = 20
 """Maximum number of occurrences of the longest context in a Trace."""
 
@@ -42,8 +45,6 @@ class TracedPrediction(NamedTuple):
     """The prediction of one character, and its inputs."""
 
     prediction: Prediction
-    logits: Floats
-    """Logits of the network, (V,)."""
     workspace: NDArray[np.int64]
     """How often each symbol followed the context in the workspace, (n_orders, A + 1), from BREAK on."""
     file: NDArray[np.int64]
@@ -56,16 +57,18 @@ class Seen(NamedTuple):
     document: str
     line: int
     """Line number, from 1."""
-    text: str
-    column: int
-    """Offset in `text` of the character that follows the context."""
+    before: str
+    """The line up to the end of the context."""
+    after: str
+    """The rest of it, beginning with the character that follows the context."""
 
     @classmethod
     def at(cls, document: str, text: str, offset: int) -> "Seen":
         """Return the line of `text` that contains `offset`."""
         start = text.rfind("\n", 0, offset) + 1
         end = text.find("\n", offset)
-        return cls(document, text.count("\n", 0, offset) + 1, text[start : end if end >= 0 else None], offset - start)
+        n = text.count("\n", 0, offset) + 1
+        return cls(document, n, text[start:offset], text[offset : end if end >= 0 else None])
 
 
 class Cut(NamedTuple):
@@ -94,6 +97,8 @@ class Decision:
 class Trace:
     """How a request was answered."""
 
+    engine: Engine
+    """The engine that answered: its network, settings and mixture."""
     place: Place
     """The text on both sides of the cursor, with secrets masked."""
     typed: list[TracedPrediction]
@@ -105,27 +110,32 @@ class Trace:
     """Predictions of the decoded characters."""
     by_eagerness: "dict[float, Decision]"
     """Eagerness -> decision, for each of EAGERNESS and the engine's own."""
-    settings: CompleterSettings
-    """The engine's settings."""
-    is_at_line_end: bool
-    """Whether nothing follows the cursor on its line but brackets and the like; otherwise, infill.py decides."""
     context: str
     """The longest context before the cursor that was seen in the workspace; empty if there is none."""
     n_occurrences: int
     """Number of its occurrences."""
     seen: "list[Seen]"
     """Its occurrences, up to MAX_SEEN."""
-    n_ngram_chars: int
-    """Number of characters in the n-gram model."""
-    mixture: Mixture
-    """The mixing weights."""
-    alphabet: Alphabet
-    """The characters of a prediction's entries: entry i is symbol i + 1."""
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The characters of a prediction's entries: entry i is symbol i + 1."""
+        return self.engine.predictor.alphabet
+
+    @property
+    def text(self) -> str:
+        """The N explained characters: those of `typed`, and the one before them."""
+        return (DOCUMENT_START + self.place.before)[-len(self.typed) - 1 :]
+
+    @property
+    def predictions(self) -> list[TracedPrediction]:
+        """(N,): prediction of the character after each; the last one is at the cursor."""
+        return [*self.typed, self.ahead[0]]
 
     @property
     def decision(self) -> Decision:
         """The decision under the engine's own settings."""
-        return self.by_eagerness[self.settings.eagerness]
+        return self.by_eagerness[self.engine.settings.eagerness]
 
     @property
     def suggestion(self) -> Suggestion | None:
@@ -150,7 +160,7 @@ class Tracer(Engine):
         for n in range(max(0, len(place.before) - n_typed), len(place.before)):
             then = place._replace(before=place.before[:n], after="")
             predictions, logits = self._new_predictions(then), self._logits(then)
-            typed.append(self._traced(then, logits, self.predictor.predict(predictions, logits, then.before)))
+            typed.append(self._traced(then, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
         recorder = Recorder(Continuation(self.predictor, predictions, place.before))
         reader, decoded = self._state.reader, list[Decoded]()
@@ -161,15 +171,12 @@ class Tracer(Engine):
             self.configure(dataclasses.replace(settings, eagerness=eagerness))
             decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
         ahead = list[TracedPrediction]()
-        for i, logits in enumerate(recorder.logits[: len(decoded)]):
+        self.configure(settings)
+        for i in range(len(decoded)):
             then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
-            ahead.append(self._traced(then, logits, predictions.at(then.before)))
-        return Trace(
-            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
-            is_at_line_end=is_at_line_end(place.after),
-            n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture, alphabet=self.predictor.alphabet,
-            **self._seen(place, ahead[0].prediction),
-        )  # fmt: skip
+            ahead.append(self._traced(then, predictions.at(then.before)))
+        seen = self._seen(place, ahead[0].prediction)
+        return Trace(self, place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), **seen)
 
     def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
         known = list[Decoded]()
@@ -185,13 +192,13 @@ class Tracer(Engine):
         cuts = [Cut(prefix, prefixes.obstacle()) for prefix in prefixes]
         return Decision(settings, cuts, prefixes.stop, truncate(known, settings, *where), suggestion)
 
-    def _traced(self, place: Place, logits: Floats, prediction: Prediction) -> TracedPrediction:
+    def _traced(self, place: Place, prediction: Prediction) -> TracedPrediction:
         """`place.before`, except for decoded characters, must be indexed."""
         context, n_symbols = context_of(self.predictor.alphabet, place.before), len(prediction.log_probs)
         workspace = self.ngrams.counts(context, n_symbols)
         has_own = place.document is not None
         file = self.ngrams.counts(context, n_symbols, place.document) if has_own else np.zeros_like(workspace)
-        return TracedPrediction(prediction, logits, workspace, file)
+        return TracedPrediction(prediction, workspace, file)
 
     def _seen(self, place: Place, prediction: Prediction) -> dict[str, Any]:
         """The longest known context before the cursor and its occurrences, those in the current document first."""
@@ -214,3 +221,9 @@ def trace(engine: Engine, request: Request, n_typed: int = 0) -> Trace:
     """
     tracer = Tracer(engine.network, engine.tokenizer, engine.settings, predictor=engine.predictor.copy())
     return tracer.trace(request, n_typed)
+
+
+def likeliest(log_probs: NDArray[np.float64], alphabet: Alphabet, n: int) -> list[tuple[str, float]]:
+    """Return the `n` most probable entries of log p, (A + 1,): characters with p; "" stands for all other ones."""
+    order, last = np.argsort(-log_probs, kind="stable")[:n].tolist(), len(log_probs) - 1
+    return [(alphabet.character_of(i + 1) if i < last else "", math.exp(log_probs[i])) for i in order]

@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -15,11 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tinycopilot.completion.request import ScoredCharacter
-from tinycopilot.http.body import read_object
 from tinycopilot.http.completer import Completer, Completion
-from tinycopilot.http.errors import RequestError
 from tinycopilot.http.guard import Guard
-from tinycopilot.http.parameters import MODEL, Parameters, of_completion, of_infill
+from tinycopilot.http.parameters import MODEL, Parameters, RequestError, of_completion, of_infill, read_object
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -27,12 +26,12 @@ Json = dict[str, Any]
 
 def app(completer: Completer, token: str) -> Guard:
     """Return the application; it answers requests with this token."""
-    endpoints = _Endpoints(completer)
+    model = {"id": MODEL, "object": "model", "created": int(time.time()), "owned_by": "tinycopilot"}
     routes = [
-        Route("/v1/completions", endpoints.complete, methods=["POST"]),
-        Route("/infill", endpoints.infill, methods=["POST"]),
-        Route("/v1/models", endpoints.models, methods=["GET"]),
-        Route(f"/v1/models/{MODEL}", endpoints.model, methods=["GET"]),
+        Route("/v1/completions", partial(_complete, completer), methods=["POST"]),
+        Route("/infill", partial(_infill, completer), methods=["POST"]),
+        Route("/v1/models", JSONResponse({"object": "list", "data": [model]}), methods=["GET"]),
+        Route(f"/v1/models/{MODEL}", JSONResponse(model), methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {
         HTTPException: _unknown,
@@ -45,36 +44,25 @@ def app(completer: Completer, token: str) -> Guard:
     return Guard(routed, token)
 
 
-class _Endpoints:
-    def __init__(self, completer: Completer) -> None:
-        self._completer = completer
-        self._model = {"id": MODEL, "object": "model", "created": int(time.time()), "owned_by": "tinycopilot"}
+async def _complete(completer: Completer, request: Request) -> Response:
+    parameters = of_completion(await read_object(request))
+    completion = await unless_disconnected(request, completer.complete(parameters))
+    head = {
+        "id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion", "created": int(time.time()), "model": MODEL,
+    }  # fmt: skip
+    if not parameters.stream:
+        choice, usage = _choice(parameters, completion), _usage(parameters, completion)
+        return JSONResponse({**head, "choices": [choice], "usage": usage})
+    events = [*_events(head, parameters, completion), "[DONE]"]
+    data = "".join(f"data: {event}\n\n" for event in events)
+    return Response(data, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
-    async def models(self, _request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [self._model]})
 
-    async def model(self, _request: Request) -> Response:
-        return JSONResponse(self._model)
-
-    async def complete(self, request: Request) -> Response:
-        parameters = of_completion(await read_object(request))
-        completion = await unless_disconnected(request, self._completer.complete(parameters))
-        head = {
-            "id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion", "created": int(time.time()),
-            "model": MODEL,
-        }  # fmt: skip
-        if not parameters.stream:
-            choice, usage = _choice(parameters, completion), _usage(parameters, completion)
-            return JSONResponse({**head, "choices": [choice], "usage": usage})
-        events = [*_events(head, parameters, completion), "[DONE]"]
-        data = "".join(f"data: {event}\n\n" for event in events)
-        return Response(data, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-
-    async def infill(self, request: Request) -> Response:
-        parameters = of_infill(await read_object(request))
-        completion = await unless_disconnected(request, self._completer.complete(parameters))
-        text = _with_line_ends(completion.text, parameters)
-        return JSONResponse({"content": text, "model": MODEL, "stop": True, "tokens_predicted": len(completion.text)})
+async def _infill(completer: Completer, request: Request) -> Response:
+    parameters = of_infill(await read_object(request))
+    completion = await unless_disconnected(request, completer.complete(parameters))
+    text = _with_line_ends(completion.text, parameters)
+    return JSONResponse({"content": text, "model": MODEL, "stop": True, "tokens_predicted": len(completion.text)})
 
 
 def _choice(parameters: Parameters, completion: Completion) -> Json:

@@ -1,15 +1,25 @@
-"""Parameters: the fields of a request, with checks of their limits. One character is one token."""
+"""Parameters: read the JSON body of a request, of limited size, and check its fields. One character is one token.
 
+Some clients send a fill-in-the-middle prompt, with the markers of some model, instead of `prompt` and `suffix`.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Never
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from tinycopilot.completion.request import plain_line_ends
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.http.errors import RequestError
-from tinycopilot.http.fim import sides_of
 
+Json = Mapping[str, Any]
+
+MAX_BODY_BYTES: Final = 1_000_000
+_CLOSE: Final = {"Connection": "close"}  # the rest of the body is not read
 MODEL: Final = "tinycopilot"
 """The id of the only model."""
 DEFAULT_MAX_TOKENS: Final = CompleterSettings.max_chars
@@ -17,6 +27,41 @@ MAX_TOKENS: Final = 100_000
 MAX_LOGPROBS: Final = 5
 MAX_STOPS: Final = 32
 MAX_STOP_CHARS: Final = 1_000
+MARKERS: Final = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, CodeGemma
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
+    ("<PRE> ", " <SUF>", " <MID>"),  # Code Llama
+    ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),  # GLM
+    (
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}begin\N{FULLWIDTH VERTICAL LINE}>",  # DeepSeek
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}hole\N{FULLWIDTH VERTICAL LINE}>",
+        "<\N{FULLWIDTH VERTICAL LINE}fim\N{LOWER ONE EIGHTH BLOCK}end\N{FULLWIDTH VERTICAL LINE}>",
+    ),
+)
+"""Fill-in-the-middle markers: before the prefix, between prefix and suffix, and after the suffix."""
+
+
+class RequestError(HTTPException):
+    """A request that is refused."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`param`: the JSON field at fault. `code`: OpenAI's name of the error, if it has one."""
+        super().__init__(status, message, headers)
+        self.param, self.code = param, code
+
+    def response(self) -> JSONResponse:
+        """Return the response, in OpenAI's format."""
+        kind = "server_error" if self.status_code >= 500 else "invalid_request_error"
+        error = {"message": self.detail, "type": kind, "param": self.param, "code": self.code}
+        return JSONResponse({"error": error}, self.status_code, self.headers)
 
 
 @dataclass(frozen=True)
@@ -44,128 +89,168 @@ class Parameters:
     """Path of the file; "" if it is unknown."""
 
 
-def of_completion(body: Mapping[str, Any]) -> Parameters:
-    """Read the body of `POST /v1/completions`. Unknown fields are ignored. Raises RequestError.
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body. Raises RequestError, or starlette's ClientDisconnect."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RequestError(415, "the header Content-Type must be application/json", headers=_CLOSE)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError(415, "compressed bodies are not supported", headers=_CLOSE)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    return parse_object(bytes(body))
 
+
+def _too_large() -> RequestError:
+    return RequestError(413, f"the body has more than {MAX_BODY_BYTES:,} bytes; send less of the text", headers=_CLOSE)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object in UTF-8. Raises RequestError."""
+    try:
+        found = json.loads(body.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise RequestError(400, "the body is nested too deeply") from None
+    except ValueError as error:  # not UTF-8, not JSON, or an integer of thousands of digits
+        problem = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "cannot be read"
+        raise RequestError(400, f"the body is not valid JSON ({problem})") from None
+    if not isinstance(found, dict):
+        raise RequestError(400, "the body must be a JSON object")
+    return found
+
+
+def _refuse(constant: str) -> Never:
+    """Reject NaN and Infinity, which are not JSON."""
+    raise ValueError(constant)
+
+
+def of_completion(body: Json) -> Parameters:
+    """Read the body of `POST /v1/completions`. Raises RequestError.
+
+    Unknown fields are ignored; null is a missing field.
     `temperature`, `top_p` and `seed` have no effect: the most likely text is chosen.
     """
-    fields = _Fields(body)
-    model = fields.text("model")
+    model = _text(body, "model")
     if model is None:
-        raise fields.wrong("model", f'a string: "{MODEL}"')
+        raise _wrong("model", f'a string: "{MODEL}"')
     if model != MODEL:
         raise RequestError(404, f"there is only the model {MODEL!r}", param="model", code="model_not_found")
     for name in ("n", "best_of"):
-        fields.integer(name, 1, 1)
-    fields.number("temperature", 0, 2)
-    fields.number("top_p", 0, 1)
-    fields.integer("seed", -(2**63), 2**63 - 1)
+        _integer(body, name, 1, 1)
+    _number(body, "temperature", 0, 2)
+    _number(body, "top_p", 0, 1)
+    _integer(body, "seed", -(2**63), 2**63 - 1)
     for name in ("presence_penalty", "frequency_penalty"):
-        fields.number(name, 0, 0)
+        _number(body, name, 0, 0)
     if body.get("logit_bias") not in (None, {}):
-        raise fields.wrong("logit_bias", "empty: it is not supported")
-    prompt, suffix = _prompt(fields), fields.text("suffix")
+        raise _wrong("logit_bias", "empty: it is not supported")
+    prompt, suffix = _prompt(body), _text(body, "suffix")
     sides = sides_of(prompt) if suffix is None else None
     before, after = sides or (prompt, suffix or "")
-    n_logprobs, echo = fields.integer("logprobs", 0, MAX_LOGPROBS), fields.truth("echo")
+    n_logprobs, echo = _integer(body, "logprobs", 0, MAX_LOGPROBS), _truth(body, "echo")
     if echo and n_logprobs is not None:
         raise RequestError(400, "echo and logprobs cannot be combined", param="echo")
-    stream = fields.truth("stream")
+    stream, n_chars = _truth(body, "stream"), _integer(body, "max_tokens", 0, MAX_TOKENS)
     return Parameters(
-        before, after, fields.integer("max_tokens", 0, MAX_TOKENS, DEFAULT_MAX_TOKENS) or 0, _stop(fields), n_logprobs,
-        echo, stream, stream and _has_usage_event(fields), prompt, _document(fields),
+        before, after, DEFAULT_MAX_TOKENS if n_chars is None else n_chars, _stop(body), n_logprobs,
+        echo, stream, stream and _has_usage_event(body), prompt, _document(body),
     )  # fmt: skip
 
 
-def of_infill(body: Mapping[str, Any]) -> Parameters:
+def of_infill(body: Json) -> Parameters:
     """Read the body of `POST /infill`, as llama.cpp's server defines it. Raises RequestError.
 
     `input_extra`, text of other files, is not used: --workspace names a folder to index.
     """
-    fields = _Fields(body)
-    before = (fields.text("input_prefix") or "") + (fields.text("prompt") or "")
-    n_chars = fields.integer("n_predict", -1, MAX_TOKENS, DEFAULT_MAX_TOKENS)
+    before = (_text(body, "input_prefix") or "") + (_text(body, "prompt") or "")
+    n_chars = _integer(body, "n_predict", -1, MAX_TOKENS)
     if n_chars is None or n_chars < 0:  # -1: no limit
         n_chars = DEFAULT_MAX_TOKENS
-    if fields.truth("stream"):
-        raise fields.wrong("stream", "false: /infill does not stream")
-    after = fields.text("input_suffix") or ""
-    return Parameters(before, after, n_chars, _stop(fields), document=_document(fields))
+    if _truth(body, "stream"):
+        raise _wrong("stream", "false: /infill does not stream")
+    return Parameters(before, _text(body, "input_suffix") or "", n_chars, _stop(body), document=_document(body))
 
 
-def _prompt(fields: "_Fields") -> str:
-    prompt = fields.body.get("prompt")
+def sides_of(prompt: str) -> tuple[str, str] | None:
+    """Return the text before and after the cursor; None if the prompt is not a fill-in-the-middle prompt."""
+    for prefix, suffix, middle in MARKERS:
+        if prompt.startswith(prefix) and prompt.endswith(middle) and prompt.count(suffix) == 1:
+            before, _, after = prompt[len(prefix) : -len(middle)].partition(suffix)
+            return before, after
+    return None
+
+
+def _prompt(body: Json) -> str:
+    prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
-    if not isinstance(prompt, str):
-        raise fields.wrong("prompt", "a string, or a list of one string")
-    return fields.unicode("prompt", prompt)
+    return _string("prompt", prompt, "a string, or a list of one string")
 
 
-def _stop(fields: "_Fields") -> tuple[str, ...]:
-    stop = fields.body.get("stop")
+def _stop(body: Json) -> tuple[str, ...]:
+    stop = body.get("stop")
     stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
     if not isinstance(stops, list) or len(stops) > MAX_STOPS:
-        raise fields.wrong("stop", f"a string, or a list of at most {MAX_STOPS} strings")
+        raise _wrong("stop", f"a string, or a list of at most {MAX_STOPS} strings")
     if not all(isinstance(one, str) and 0 < len(one) <= MAX_STOP_CHARS for one in stops):
-        raise fields.wrong("stop", f"strings of 1 to {MAX_STOP_CHARS:,} characters")
-    return tuple(plain_line_ends(fields.unicode("stop", one)) for one in stops)
+        raise _wrong("stop", f"strings of 1 to {MAX_STOP_CHARS:,} characters")
+    return tuple(plain_line_ends(_string("stop", one)) for one in stops)
 
 
-def _has_usage_event(fields: "_Fields") -> bool:
-    options = fields.body.get("stream_options")
-    if options is None:
-        return False
-    if not isinstance(options, dict):
-        raise fields.wrong("stream_options", "an object")
-    return _Fields(options).truth("include_usage")
+def _has_usage_event(body: Json) -> bool:
+    options = body.get("stream_options")
+    if not isinstance(options, dict | None):
+        raise _wrong("stream_options", "an object")
+    return _truth(options or {}, "include_usage")
 
 
-def _document(fields: "_Fields") -> str:
-    document = fields.text("document") or ""
+def _document(body: Json) -> str:
+    document = _text(body, "document") or ""
     if document and ("\0" in document or not Path(document).is_absolute()):
-        raise fields.wrong("document", "the absolute path of the file")
+        raise _wrong("document", "the absolute path of the file")
     return document
 
 
-class _Fields:
-    """The fields of a JSON object; null counts as missing. Its methods raise RequestError for a wrong value."""
+def _wrong(name: str, wanted: str) -> RequestError:
+    return RequestError(400, f"{name} must be {wanted}", param=name)
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self.body = body
 
-    def wrong(self, name: str, wanted: str) -> RequestError:
-        return RequestError(400, f"{name} must be {wanted}", param=name)
+def _string(name: str, value: Any, wanted: str = "a string") -> str:
+    """Return the value of a field. A lone surrogate, which is not a character, is an error."""
+    if not isinstance(value, str):
+        raise _wrong(name, wanted)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _wrong(name, "valid Unicode: it has a lone surrogate") from None
+    return value
 
-    def unicode(self, name: str, text: str) -> str:
-        """Return the text. A lone surrogate, which is not a character, is an error."""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise self.wrong(name, "valid Unicode: it has a lone surrogate") from None
-        return text
 
-    def text(self, name: str) -> str | None:
-        value = self.body.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            raise self.wrong(name, "a string")
-        return self.unicode(name, value)
+def _text(body: Json, name: str) -> str | None:
+    return None if body.get(name) is None else _string(name, body[name])
 
-    def truth(self, name: str) -> bool:
-        value = self.body.get(name)
-        if value is not None and not isinstance(value, bool):
-            raise self.wrong(name, "true or false")
-        return bool(value)
 
-    def integer(self, name: str, low: int, high: int, default: int | None = None) -> int | None:
-        value = self.number(name, low, high, int, "an integer")
-        return default if value is None else value
+def _truth(body: Json, name: str) -> bool:
+    value = body.get(name)
+    if not isinstance(value, bool | None):
+        raise _wrong(name, "true or false")
+    return bool(value)
 
-    def number(self, name: str, low: float, high: float, kind: Any = int | float, what: str = "a number") -> Any:
-        value = self.body.get(name)
-        is_number = isinstance(value, kind) and not isinstance(value, bool)
-        if value is not None and not (is_number and low <= value <= high):
-            raise self.wrong(name, f"{low}" if low == high else f"{what} from {low} to {high}")
-        return value
+
+def _integer(body: Json, name: str, low: int, high: int) -> int | None:
+    value: int | None = _number(body, name, low, high, int, "an integer")
+    return value
+
+
+def _number(body: Json, name: str, low: float, high: float, kind: Any = int | float, what: str = "a number") -> Any:
+    value = body.get(name)
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if value is not None and not (is_number and low <= value <= high):
+        raise _wrong(name, f"{low}" if low == high else f"{what} from {low} to {high}")
+    return value

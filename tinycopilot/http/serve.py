@@ -15,7 +15,7 @@ from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.http.app import app
 from tinycopilot.http.completer import Completer
-from tinycopilot.http.token import token
+from tinycopilot.http.guard import token
 from tinycopilot.paths import ModelPaths, describe_model, find_model, folder_to_index
 
 LOOPBACK = "127.0.0.1"

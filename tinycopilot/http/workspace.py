@@ -40,8 +40,10 @@ class Workspace:
         """Whether the document at `path` ("" if unknown) must not be completed, by its name or folder."""
         return bool(path) and is_secret_document(Path(path), text, self._folders.tops)
 
-    def open(self, engine: Engine, path: str) -> None:
+    def open(self, engine: Engine, path: str) -> bool:
         """Switch to the document at `path` ("" if unknown), and scan for changed files now and then.
+
+        Return whether it is another document.
 
         Call it in the engine's thread.
         """
@@ -54,13 +56,13 @@ class Workspace:
         if self.folder is not None and time.monotonic() - self._scanned_s >= RESCAN_S:
             self._scanned_s = time.monotonic()
             self._indexer.scan(None)
+        return name != last
 
     def scan(self) -> None:
-        """Index the folder, and wait for it."""
-        if self.folder is not None:
-            self._scanned_s = time.monotonic()
-            self._indexer.scan(None)
-            self._indexer.submit(lambda: None).result()
+        """Index the folder, which must be given, and wait for it."""
+        self._scanned_s = time.monotonic()
+        self._indexer.scan(None)
+        self._indexer.submit(lambda: None).result()
 
     @property
     def n_files(self) -> int:

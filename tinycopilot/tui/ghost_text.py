@@ -48,7 +48,10 @@ class GhostText:
 
     def text_changed(self, before: str, after: str) -> Request:
         """Update the text and the cursor; return the next request."""
-        rest = self._rest(before, after)
+        rest = None
+        if self._current is not None and after == self._after:
+            text = typed_through(self._current.text, self._before, before)
+            rest = Suggestion(text, self._current.confidence) if text is not None else None
         self._before, self._after = before, after
         self._current, self._alternatives = rest, []
         self._is_dismissed = self._is_dismissed and rest is not None
@@ -60,7 +63,8 @@ class GhostText:
         """Update the cursor in the same text; nothing is shown until the next keystroke."""
         if (before, after) != (self._before, self._after):
             self._before, self._after = before, after
-            self._forget()
+            self._current = self._pending = None
+            self._alternatives, self._is_dismissed = [], False
 
     def on_response(self, request: Request, *suggestions: Suggestion) -> bool:
         """Show the result of the request in progress; return False if `request` is outdated."""
@@ -102,15 +106,3 @@ class GhostText:
             self.n_accepted += 1
             self.n_accepted_chars += len(INDENTATION.sub("", text))
         return text
-
-    def _rest(self, before: str, after: str) -> Suggestion | None:
-        """Return the rest of the suggestion if the user has typed through it, else None."""
-        if self._current is None or after != self._after:
-            return None
-        rest = typed_through(self._current.text, self._before, before)
-        return Suggestion(rest, self._current.confidence) if rest is not None else None
-
-    def _forget(self) -> None:
-        self._current = self._pending = None
-        self._alternatives = []
-        self._is_dismissed = False

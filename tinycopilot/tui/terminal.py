@@ -1,4 +1,7 @@
-"""Terminal: the key bindings, screen and buffer of `play`, on top of GhostText and EngineWorker."""
+"""Terminal: the key bindings, screen and buffer of `play`, on top of GhostText and EngineWorker.
+
+Ghost text is drawn where it would be inserted, and pushes the text below it down.
+"""
 
 import asyncio
 import contextlib
@@ -21,12 +24,16 @@ from prompt_toolkit.layout import (
     Window,
     WindowAlign,
 )
+from prompt_toolkit.layout.controls import BufferControl, UIContent
+from prompt_toolkit.layout.processors import TabsProcessor
+from prompt_toolkit.layout.utils import explode_text_fragments
+from prompt_toolkit.lexers import PygmentsLexer
+from prompt_toolkit.styles import Style
 
 from tinycopilot import UserError
 from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse
 from tinycopilot.tui.ghost_text import ALL, LINE, WORD, GhostText
 from tinycopilot.tui.indentation import indentation_unit, line_break, n_for_backspace, n_for_outdent, tab
-from tinycopilot.tui.screen import STYLE, GhostControl
 from tinycopilot.tui.text_file import TextFile
 
 ESCAPE_WAIT_S = 0.05
@@ -38,6 +45,29 @@ MAX_NAME_CHARS, MAX_PATH_CHARS = 24, 70
 """Limits for 80 columns: of a name in the status line, and of a path after "Saved"."""
 MAX_ROOM_LINES = 8
 """Lines kept visible below the cursor, for long suggestions."""
+TAB_WIDTH = 4
+
+STYLE = Style.from_dict(
+    {
+        "ghost": "#808080 italic",
+        "status": "reverse",
+        "status.note": "bold",
+        "keys": "#808080",
+        # The terminal's own colors, which fit its background.
+        "pygments.comment": "ansicyan",
+        "pygments.keyword": "ansimagenta nobold",
+        "pygments.literal.string": "ansigreen noitalic",
+        "pygments.literal.number": "ansiyellow",
+        "pygments.name": "nobold noitalic",
+        "pygments.name.builtin": "fg:default",
+        "pygments.name.class": "ansiblue",
+        "pygments.name.decorator": "ansiyellow",
+        "pygments.name.function": "ansiblue",
+        "pygments.name.namespace": "fg:default nobold",
+        "pygments.operator": "fg:default",
+        "pygments.operator.word": "ansimagenta nobold",
+    }
+)
 
 
 class Terminal:
@@ -210,3 +240,47 @@ class Terminal:
 def shortened(name: str, n_chars: int) -> str:
     """Shorten a name to its last `n_chars` characters."""
     return name if len(name) <= n_chars else "\N{HORIZONTAL ELLIPSIS}" + name[1 - n_chars :]
+
+
+class GhostControl(BufferControl):
+    """A buffer with ghost text after its cursor."""
+
+    def __init__(self, buffer: Buffer, ghost_text: Callable[[], str], file_name: str) -> None:
+        """`file_name` determines the language for syntax highlighting."""
+        tabs = TabsProcessor(tabstop=TAB_WIDTH, char1=" ", char2=" ")
+        # Highlighting from the start of a file for each key would be slow, so from the last function.
+        lexer = PygmentsLexer.from_filename(file_name, sync_from_start=False)
+        super().__init__(buffer, input_processors=[tabs], lexer=lexer)
+        self._ghost_text = ghost_text
+
+    def preferred_height(self, _width: int, max_available_height: int, *_: object) -> int | None:
+        """Return the maximum, without measuring lines."""
+        return max_available_height
+
+    def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
+        """Return the lines to draw."""
+        content = super().create_content(width, height, preview_search)
+        text = self._ghost_text()
+        return with_ghost(content, text) if text else content
+
+
+def with_ghost(content: UIContent, text: str) -> UIContent:
+    """Return `content` with `text` inserted after the cursor."""
+    first, n_more = content.cursor_position.y, text.count("\n")
+    lines = text.expandtabs(TAB_WIDTH).split("\n")
+
+    def get_line(i: int) -> StyleAndTextTuples:
+        if not first <= i <= first + n_more:
+            return content.get_line(i if i < first else i - n_more)
+        around = explode_text_fragments(content.get_line(first))
+        before, after = around[: content.cursor_position.x], around[content.cursor_position.x :]
+        shown: StyleAndTextTuples = [*(before if i == first else []), ("class:ghost", lines[i - first])]
+        return [*shown, *(after if i == first + n_more else [("", " ")])]  # the cursor needs a character
+
+    return UIContent(
+        get_line=get_line,
+        line_count=content.line_count + n_more,
+        cursor_position=content.cursor_position,
+        menu_position=content.menu_position,
+        show_cursor=content.show_cursor,
+    )

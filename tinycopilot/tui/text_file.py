@@ -32,7 +32,9 @@ class TextFile:
         self.path = path
         self._target = Path(os.path.realpath(path))  # a link stays a link
         self._stamp = _stamp(self._target)
-        self._mark, text = _read(path) if self._stamp else _nothing_yet(path)
+        if not self._stamp and not path.parent.is_dir():
+            raise UserError(f"{path}: folder {path.parent} not found; create it, or check the path")
+        self._mark, text = _read(path) if self._stamp else (b"", "")
         ends = set(LINE_END.findall(text))
         self._end = ends.pop() if len(ends) == 1 else "\n"
         self.text = text.replace(self._end, "\n")
@@ -72,13 +74,6 @@ def _read(path: Path) -> tuple[bytes, str]:
     with path.open("rb") as file:
         mark = next(filter(file.read(3).startswith, ENCODINGS), b"")
     return mark, text
-
-
-def _nothing_yet(path: Path) -> tuple[bytes, str]:
-    """Return the mark and text of a new file. Raises UserError if its folder does not exist."""
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: folder {path.parent} not found; create it, or check the path")
-    return b"", ""
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.evaluation import bench, speed
-from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
+from tinycopilot.evaluation.scenarios import Step, edits_above, long_text, random_places, typing_on
 from tinycopilot.evaluation.speed import measure_speed
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -118,7 +118,7 @@ def test_typing_scenario_types_one_key_at_a_time() -> None:
 
 def test_other_scenarios_end_at_a_line_end() -> None:
     dice = random.Random(1)
-    jumps = [*cursor_jumps("a", TEXT, 5, dice), *first_keys({"b": TEXT, "none": "", "c": "x\n"}, dice)]
+    jumps = list(random_places([*[("a", TEXT)] * 5, ("b", TEXT), ("none", ""), ("c", "x\n")], dice))
     edits = list(edits_above("a", TEXT, 5, dice))
     assert [step.document for step in jumps] == ["a"] * 5 + ["b", "c"]
     for step in [*jumps, *edits]:

@@ -1,27 +1,32 @@
 """Which passages are shown: the largest differences, without overlap."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from replays import a_replay
 
-from tinycopilot.evaluation.replay import ReplayResult
+from tinycopilot.evaluation.report.heat import HeatMap
 from tinycopilot.evaluation.report.passages import CONTEXT_LINES, WINDOW_CHARS, Passage, most_different, windows
 
 LINE = "a line of forty characters, end and all\n"
 N_LINES = WINDOW_CHARS // len(LINE)
 
 
-def spots(text: str, **changed: float) -> ReplayResult:
+def heat_map(*given: Any, **costs: Any) -> HeatMap:
+    return HeatMap(a_replay(*given, **costs))
+
+
+def spots(text: str, **changed: float) -> HeatMap:
     """Gains at lines, such as `line_7=2.0`, in bits per character."""
     network, mixed = {}, {}
     for word, gain_bits in changed.items():
         start = int(word.removeprefix("line_")) * len(LINE)
         worse = network if gain_bits > 0 else mixed
         worse |= dict.fromkeys(range(start, start + len(LINE)), 0.125 + abs(gain_bits))
-    return a_replay(text, network=network, mixed=mixed)
+    return heat_map(text, network=network, mixed=mixed)
 
 
 def line_of(passage: Passage) -> int:
@@ -29,8 +34,8 @@ def line_of(passage: Passage) -> int:
 
 
 def test_largest_differences_of_either_sign_come_first() -> None:
-    replayed = spots(LINE * 100, line_20=3.0, line_50=4.0, line_70=-2.0, line_90=1.0)
-    helped, hurt = most_different([replayed])
+    heat = spots(LINE * 100, line_20=3.0, line_50=4.0, line_70=-2.0, line_90=1.0)
+    helped, hurt = most_different([heat])
     assert [50 in range(line_of(p), line_of(p) + N_LINES) for p in helped] == [True, False, False]
     assert [p.gain_bits * N_LINES for p in helped] == [4.0, 3.0, 1.0]
     assert [p.gain_bits * N_LINES for p in hurt] == [-2.0]
@@ -38,32 +43,32 @@ def test_largest_differences_of_either_sign_come_first() -> None:
 
 
 def test_passages_are_whole_lines() -> None:
-    replayed = spots(LINE * 100, line_50=4.0)
-    [passage] = most_different([replayed])[0]
+    heat = spots(LINE * 100, line_50=4.0)
+    [passage] = most_different([heat])[0]
     more = CONTEXT_LINES * len(LINE)
     assert passage.shown == (passage.first - more, passage.last + more)
-    at_the_start = next(windows(0, replayed))
+    at_the_start = next(windows(0, heat))
     assert at_the_start.shown == (0, N_LINES * len(LINE) + more)
 
 
 def test_at_most_n_passages() -> None:
-    replayed = spots(LINE * 200, **{f"line_{i}": 1.0 + i for i in range(0, 200, 20)})
-    assert [len(some) for some in most_different([replayed], 3)] == [3, 0]
+    heat = spots(LINE * 200, **{f"line_{i}": 1.0 + i for i in range(0, 200, 20)})
+    assert [len(some) for some in most_different([heat], 3)] == [3, 0]
 
 
 def test_short_text_is_one_passage() -> None:
-    replayed = a_replay("x = 1\ny = 2\n", network={3: 2.125}, first=2, last=9)
-    [passage] = most_different([replayed])[0]
+    heat = heat_map("x = 1\ny = 2\n", network={3: 2.125}, first=2, last=9)
+    [passage] = most_different([heat])[0]
     assert (passage.first, passage.last, passage.shown, passage.gain_bits) == (2, 9, (0, 12), 2 / 7)
 
 
 def test_no_passage_without_a_difference() -> None:
-    assert most_different([a_replay(LINE * 10)]) == ([], [])
+    assert most_different([heat_map(LINE * 10)]) == ([], [])
 
 
 def test_nan_is_skipped() -> None:
-    replayed = a_replay(LINE * 30, network={5: math.inf, 700: math.nan}, mixed={6: math.inf})
-    assert most_different([replayed]) == ([], [])
+    heat = heat_map(LINE * 30, network={5: math.inf, 700: math.nan}, mixed={6: math.inf})
+    assert most_different([heat]) == ([], [])
 
 
 LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
@@ -73,14 +78,14 @@ LINES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
 @given(st.lists(LINES, min_size=1, max_size=3), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]], dice: object, n_each: int) -> None:
     """Compared with brute force over all ranges of whole lines; overlaps include context lines."""
-    replays = []
+    maps = []
     for lengths in texts:
         text = "".join("x" * n + "\n" for n in lengths)
         costs = [{i: dice.choice([0.125, 0.125, 1.0, 4.0]) for i in range(len(text))} for _ in "nm"]  # type: ignore[attr-defined]
-        replays.append(a_replay(text, network=costs[0], mixed=costs[1]))
-    candidates = [candidate for number, replayed in enumerate(replays) for candidate in brute_windows(number, replayed)]
+        maps.append(heat_map(text, network=costs[0], mixed=costs[1]))
+    candidates = [candidate for number, heat in enumerate(maps) for candidate in brute_windows(number, heat)]
     chosen, left = [], {True: n_each, False: n_each}
-    helped, hurt = most_different(replays, n_each)
+    helped, hurt = most_different(maps, n_each)
     for passage in sorted(helped + hurt, key=lambda p: -abs(p.gain_bits)):
         free = [c for c in candidates if left[c[1] > 0] and not any(c[0] == o[0] and c[2] & o[2] for o in chosen)]
         assert abs(passage.gain_bits) == max(abs(c[1]) for c in free)
@@ -92,16 +97,16 @@ def test_each_passage_is_the_largest_remaining_difference(texts: list[list[int]]
     assert free == []
 
 
-def brute_windows(number: int, replayed: ReplayResult) -> list[tuple[int, float, set[int], tuple[int, int]]]:
+def brute_windows(number: int, heat: HeatMap) -> list[tuple[int, float, set[int], tuple[int, int]]]:
     """(replay, gain, shown lines, (first, last)) of every possible passage."""
-    lines, found = replayed.excerpt.text.splitlines(keepends=True), []
+    lines, found = heat.excerpt.text.splitlines(keepends=True), []
     for i in range(len(lines)):
         for j in range(i + 1, len(lines) + 1):
             n_chars = sum(map(len, lines[i:j]))
             if n_chars >= WINDOW_CHARS or (i == 0 and j == len(lines)):
                 first = sum(map(len, lines[:i]))
                 places = slice(first, first + n_chars)
-                gain = (sum(replayed.bits["network"][places]) - sum(replayed.bits["mixed"][places])) / n_chars
+                gain = (sum(heat.bits["network"][places]) - sum(heat.bits["mixed"][places])) / n_chars
                 if gain:
                     found.append(
                         (number, gain, {*range(i - CONTEXT_LINES, j + CONTEXT_LINES)}, (first, first + n_chars))

@@ -11,8 +11,8 @@ from outline import Outline
 from replays import a_replay
 
 from tinycopilot import UserError
-from tinycopilot.evaluation.replay import EvaluationResult, ReplayResult
-from tinycopilot.evaluation.report.page import page, short_names
+from tinycopilot.evaluation.replay import ReplayResult
+from tinycopilot.evaluation.report import page, short_names
 from tinycopilot.page_file import check_page, write_page
 
 CODE = "def area(width, height):\n    return width * height\n\n\ndef test_area():\n    assert area(2, 3) == 6\n"
@@ -34,7 +34,7 @@ def some_replays() -> list[ReplayResult]:
 def written(
     replays: list[ReplayResult], command: str = "tinycopilot eval code", facts: tuple[str, str] = ("a", "b")
 ) -> str:
-    return page(EvaluationResult(replays), command=command, facts=[facts])
+    return page(replays, command=command, facts=[facts])
 
 
 def rows(page_html: str, number: int) -> list[str]:
@@ -70,11 +70,11 @@ def test_links_resolve_on_the_page() -> None:
 
 
 def test_figures_are_totals() -> None:
-    evaluation = EvaluationResult(some_replays())
-    evaluation.replays[0].score.latencies_ms[:] = [4.0] * 90 + [20.0] * 4
-    evaluation.replays[1].score.latencies_ms[:] = [4.0] * 3 + [30.0] * 3
-    figures = evaluation.to_json()
-    text = written(evaluation.replays)
+    replays = some_replays()
+    replays[0].score.latencies_ms[:] = [4.0] * 90 + [20.0] * 4
+    replays[1].score.latencies_ms[:] = [4.0] * 3 + [30.0] * 3
+    figures = (replays[0].score + replays[1].score).figures()
+    text = written(replays)
     outline = Outline(text)
     net = f"{100 * figures['keystrokes_saved']['net']:.1f}\N{NO-BREAK SPACE}%"
     assert outline.words["dd"][:3] == [net, "50.0\N{NO-BREAK SPACE}%", "4.0 ms"]

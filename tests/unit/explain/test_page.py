@@ -20,10 +20,9 @@ from tinycopilot.completion.decoding import log_softmax
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import load_pair
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.explain import links
+from tinycopilot.explain import page as page_module
 from tinycopilot.explain.instrumented import read
-from tinycopilot.explain.links import ROOT, link_to
-from tinycopilot.explain.page.sections import PANELS
+from tinycopilot.explain.page import PANELS, ROOT, link_to
 from tinycopilot.explain.panels import MAX_BYTES, n_positions
 from tinycopilot.explain.trace import trace
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
@@ -92,7 +91,7 @@ def test_attention_and_logits_equal_the_network(make_page: MakePage, pair: Model
     assert arrays["lens_p"][-1] == pytest.approx(np.sort(np.exp(log_softmax(logits)))[:, ::-1][:, :5], rel=1e-3)
     passed = read(network, ids, len(ids))
     weights = arrays["attention"] / 65535
-    assert weights == pytest.approx(np.stack([block.attention.weights for block in passed.blocks]), abs=1e-5)
+    assert weights == pytest.approx(np.stack([block.weights for block in passed.blocks]), abs=1e-5)
     assert weights.sum(-1) + arrays["earlier"] / 65535 == pytest.approx(1, abs=1e-3)
     q, k = (arrays[name].astype(np.float64) for name in "qk")
     scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
@@ -152,7 +151,7 @@ def test_link_to_any_folder_is_encoded(tmp_path: Path, monkeypatch: pytest.Monke
     file.write_text("def f(): pass\n")
     names = dict[str, Callable[..., object]]()
     exec(compile(file.read_text(), str(file), "exec"), names)
-    monkeypatch.setattr(links, "ROOT", tmp_path)
+    monkeypatch.setattr(page_module, "ROOT", tmp_path)
     assert link_to(names["f"], tmp_path / "page.html").href == "a%20%231%C2%A0%3F%2541%20%E2%80%AE/m.py"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tinycopilot import UserError
 from tinycopilot.cli import main
-from tinycopilot.explain.source import EXAMPLE, read_target
+from tinycopilot.explain.run import EXAMPLE, read_target
 from tinycopilot.paths import ModelPaths
 
 CODE = "def add(a, b):\n    return a + b\n\n\nprint(add(1, 2))\n"
@@ -112,16 +112,16 @@ def test_invalid_position_is_one_line(target: str, says: str, explain, in_folder
 )
 @pytest.mark.usefixtures("in_folder")
 def test_text_that_looks_like_a_position_is_text(text: str) -> None:
-    assert read_target(text, None).before == text
+    assert read_target(text, None)[0].before == text
 
 
 def test_position_splits_the_text(in_folder: Path) -> None:
     (in_folder / "a.py").write_text("one\ntwo\nthree")
     for line, column, before in ((1, 1, ""), (2, 3, "one\ntw"), (3, 6, "one\ntwo\nthree")):
-        source = read_target(f"a.py:{line}:{column}", None)
-        assert (source.before, source.before + source.after) == (before, "one\ntwo\nthree")
-        assert (source.project.document, source.project.folder) == ("a.py", in_folder.resolve())
-    assert read_target(None, None).before == EXAMPLE
+        request, project = read_target(f"a.py:{line}:{column}", None)
+        assert (request.before, request.before + request.after) == (before, "one\ntwo\nthree")
+        assert (request.document, project.folder) == ("a.py", in_folder.resolve())
+    assert read_target(None, None)[0].before == EXAMPLE
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -133,8 +133,7 @@ def test_workspace_must_be_a_folder() -> None:
 def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     from tinycopilot.completion.engine import Engine, Request
     from tinycopilot.completion.truncation import CompleterSettings
-    from tinycopilot.explain.distributions import likeliest
-    from tinycopilot.explain.trace import trace
+    from tinycopilot.explain.trace import likeliest, trace
     from tinycopilot.page.words import name_of
 
     text = "return a + b\n    return a"
@@ -145,7 +144,7 @@ def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     first = out[out.index("weight") :].splitlines()[1]
     found = re.findall(r"(\S+) +([\d.]+) %", first)
     assert found == [(name_of(c), f"{100 * p:.1f}") for c, p in rows]
-    weights = [f"{w:.2f}" for w in traced.mixture.weights(prediction)]
+    weights = [f"{w:.2f}" for w in traced.engine.mixture.weights(prediction)]
     assert re.findall(r"weight ([\d.]+)", out) == weights
 
 

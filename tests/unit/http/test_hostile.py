@@ -10,8 +10,8 @@ import pytest
 from asgi import GOOD, TOKEN, ask
 
 from tinycopilot.http.app import app
-from tinycopilot.http.body import MAX_BODY_BYTES
 from tinycopilot.http.completer import Completion
+from tinycopilot.http.parameters import MAX_BODY_BYTES
 
 N_REQUESTS = 1_000
 BODY = {"model": "tinycopilot", "prompt": "import o"}

@@ -1,4 +1,4 @@
-"""Heat map: the surprisal of characters as background colors."""
+"""Heat map: the lines of replayed code, with the surprisal of characters as background colors."""
 
 import bisect
 import itertools
@@ -37,12 +37,30 @@ class Run(NamedTuple):
 
 
 class HeatMap:
-    """The code of one excerpt, colored."""
+    """The code of one replay: its lines, and the color of each character. A line break belongs to its line."""
 
     def __init__(self, replayed: ReplayResult) -> None:
-        self._excerpt = replayed.excerpt
-        self._bits = [replayed.bits[source] for source in SOURCES]
-        self._levels = {source: bytes(map(level, replayed.bits[source])) for source in LETTERS}
+        self.replayed, self.excerpt = replayed, replayed.excerpt
+        self.bits = {source: [costs[source] for costs in replayed.score.bits] for source in SOURCES}
+        """-log2 p of each character of the excerpt, by predictor."""
+        self._levels = {source: bytes(map(level, self.bits[source])) for source in LETTERS}
+        ends = (i + 1 for i, character in enumerate(self.excerpt.text) if character == "\n")
+        self._borders = list(dict.fromkeys([0, *ends, len(self.excerpt.text)]))
+
+    def line_number(self, at: int) -> int:
+        """Return the number of the line that contains offset `at`, from 1."""
+        return bisect.bisect_right(self._borders, at)
+
+    def whole_lines(self, first: int, last: int, n_more: int = 0) -> tuple[int, int]:
+        """Return the range of whole lines that contain first ... last, and up to `n_more` lines on either side."""
+        begin = max(bisect.bisect_right(self._borders, first) - 1 - n_more, 0)
+        end = min(bisect.bisect_left(self._borders, last) + n_more, len(self._borders) - 1)
+        return self._borders[begin], self._borders[end]
+
+    def lines(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the (start, end) of each line, or part of a line, from `first` to `last`."""
+        begin, end = bisect.bisect_right(self._borders, first), bisect.bisect_left(self._borders, last)
+        return list(itertools.pairwise([first, *self._borders[begin:end], last]))
 
     def runs(self, first: int, last: int, by: Sequence[str], *, quiet: bool = False) -> list[Run]:
         """Return text[first:last], at most one line, as runs of characters with equal levels of the predictors `by`.
@@ -50,31 +68,32 @@ class HeatMap:
         Text outside the replay has no color. Each run has a title with its bits; if `quiet`, only colored ones. CSS
         shows a colored line end as a symbol.
         """
-        written = last - self._excerpt.text.endswith("\n", first, last)
-        runs, at = [], first
-        for levels, group in itertools.groupby(range(first, written), lambda i: self._levels_at(i, by)):
-            end = at + sum(1 for _ in group)
-            text = self._excerpt.text[at:end]
-            is_plain = not levels or (quiet and not any(levels))
-            runs.append(Run(text) if is_plain else self._colored(at, end, text, by))
+        written = last - self.excerpt.text.endswith("\n", first, last)
+        runs, at = list[Run](), first
+        for (levels, is_break), group in itertools.groupby(
+            range(first, last), lambda i: (self._levels_at(i, by), i == written)
+        ):
+            end = at + len(list(group))
+            text = "" if is_break else self.excerpt.text[at:end]
+            if any(levels) or (levels and text and not quiet):
+                runs.append(self._colored(at, end, text, dict(zip(by, levels, strict=True))))
+            elif text:
+                runs.append(Run(text))
             at = end
-        if written < last and any(self._levels_at(written, by)):
-            runs.append(self._colored(written, last, "", by))
         return runs
 
     def _levels_at(self, at: int, by: Sequence[str]) -> tuple[int, ...]:
         """Return the levels of one character; empty outside the replay."""
-        if not self._excerpt.first <= at < self._excerpt.last:
+        if not self.excerpt.first <= at < self.excerpt.last:
             return ()
-        return tuple(self._levels[source][at - self._excerpt.first] for source in by)
+        return tuple(self._levels[source][at - self.excerpt.first] for source in by)
 
-    def _colored(self, first: int, last: int, text: str, by: Sequence[str]) -> Run:
-        """Return `text` in the color of its first character, with its bits."""
-        n, places = last - first, slice(first - self._excerpt.first, last - self._excerpt.first)
-        network, ngrams, mixed = (sum(bits[places]) for bits in self._bits)
-        levels = zip(by, self._levels_at(first, by), strict=True)
-        classes = [f"{LETTERS[source]}{level}" for source, level in levels if level]
-        classes += [gain_class((network - mixed) / n)] if len(by) > 1 else []
+    def _colored(self, first: int, last: int, text: str, levels: dict[str, int]) -> Run:
+        """Return `text` in the color of `levels`, with its bits."""
+        n, places = last - first, slice(first - self.excerpt.first, last - self.excerpt.first)
+        network, ngrams, mixed = (sum(bits[places]) for bits in self.bits.values())
+        classes = [f"{LETTERS[source]}{level}" for source, level in levels.items() if level]
+        classes += [gain_class((network - mixed) / n)] if len(levels) > 1 else []
         classes += ["eol"] if not text else []
         together = f", {n} characters" if n > 1 else ""
         title = f"network {network:.2f}, n-grams {ngrams:.2f}, mixed {mixed:.2f}{together}"

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinycopilot.evaluation.replay import ReplayResult
 from tinycopilot.evaluation.report.heat import GAIN_EDGES_BITS, HeatMap, Run
-from tinycopilot.evaluation.report.lines import Lines
 
 N_EACH = 6
 """Number of passages where the n-gram model helped, and where it hurt."""
@@ -36,12 +34,12 @@ class Passage:
     """Bits per character of the network minus the mixture: positive if the n-gram model helped."""
 
 
-def most_different(replays: Sequence[ReplayResult], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
+def most_different(maps: Sequence[HeatMap], n_each: int = N_EACH) -> tuple[list[Passage], list[Passage]]:
     """Return the passages where the n-gram model helped most, and where it hurt most, largest difference first.
 
     Chosen greedily, without overlap.
     """
-    passages = (passage for number, replayed in enumerate(replays) for passage in windows(number, replayed))
+    passages = (passage for number, heat in enumerate(maps) for passage in windows(number, heat))
     candidates = [passage for passage in passages if passage.gain_bits and math.isfinite(passage.gain_bits)]
     candidates.sort(key=lambda passage: -abs(passage.gain_bits))
     helped, hurt = list[Passage](), list[Passage]()
@@ -52,18 +50,22 @@ def most_different(replays: Sequence[ReplayResult], n_each: int = N_EACH) -> tup
     return helped, hurt
 
 
-def windows(number: int, replayed: ReplayResult) -> Iterator[Passage]:
+def windows(number: int, heat: HeatMap) -> Iterator[Passage]:
     """Yield the passage that starts at each line; the whole replay if it is shorter than a passage."""
-    excerpt, lines = replayed.excerpt, Lines(replayed.excerpt.text)
-    typed = lines.between(excerpt.first, excerpt.last)
-    gains = (n - m for n, m in zip(replayed.bits["network"], replayed.bits["mixed"], strict=True))
-    gained = list(itertools.accumulate(gains, initial=0.0))
+    excerpt = heat.excerpt
+    typed = heat.lines(excerpt.first, excerpt.last)
+    gained = list(itertools.accumulate(_gains(heat), initial=0.0))
     for i, (first, _) in enumerate(typed):
-        last = next((typed[j][1] for j in range(i, len(typed)) if typed[j][1] - first >= WINDOW_CHARS), excerpt.last)
+        last = next((end for _, end in typed[i:] if end - first >= WINDOW_CHARS), excerpt.last)
         if i and last - first < WINDOW_CHARS:
             return
         gain = gained[last - excerpt.first] - gained[first - excerpt.first]
-        yield Passage(number, first, last, lines.around(first, last, CONTEXT_LINES), gain / (last - first))
+        yield Passage(number, first, last, heat.whole_lines(first, last, CONTEXT_LINES), gain / (last - first))
+
+
+def _gains(heat: HeatMap) -> Iterator[float]:
+    """Yield the bits of the network minus those of the mixture, for each character."""
+    return (network - mixed for network, mixed in zip(heat.bits["network"], heat.bits["mixed"], strict=True))
 
 
 def overlap(one: Passage, other: Passage) -> bool:
@@ -71,40 +73,35 @@ def overlap(one: Passage, other: Passage) -> bool:
     return one.number == other.number and one.shown[0] < other.shown[1] and other.shown[0] < one.shown[1]
 
 
-def passages(replays: Sequence[ReplayResult]) -> list[tuple[str, list[dict[str, Any]]]]:
+def passages(maps: Sequence[HeatMap]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the passages that the n-gram model helped or hurt most, with a heading for each kind."""
-    helped, hurt = most_different(replays)
+    helped, hurt = most_different(maps)
     kinds = (("Where the n-gram model helped most", helped), ("Where it hurt most", hurt))
-    return [(heading, [_passage(p, replays[p.number]) for p in some]) for heading, some in kinds if some]
+    return [(heading, [_passage(p, maps[p.number]) for p in some]) for heading, some in kinds if some]
 
 
-def changed_shares(replays: Sequence[ReplayResult]) -> tuple[float, float]:
+def changed_shares(maps: Sequence[HeatMap]) -> tuple[float, float]:
     """Return the shares of characters whose surprisal the n-gram model lowered, and raised, by at least half a bit."""
-    gains = [
-        network - mixed
-        for replayed in replays
-        for network, mixed in zip(replayed.bits["network"], replayed.bits["mixed"], strict=True)
-    ]
+    gains = [gain for heat in maps for gain in _gains(heat)]
     lowered, raised = (sum(sign * gain >= GAIN_EDGES_BITS[0] for gain in gains) / len(gains) for sign in (1, -1))
     return lowered, raised
 
 
-def _passage(passage: Passage, replayed: ReplayResult) -> dict[str, Any]:
-    lines, heat, start = Lines(replayed.excerpt.text), HeatMap(replayed), replayed.excerpt.first
-    chars = slice(passage.first - start, passage.last - start)
+def _passage(passage: Passage, heat: HeatMap) -> dict[str, Any]:
+    chars = slice(passage.first - heat.excerpt.first, passage.last - heat.excerpt.first)
     return {
         "number": passage.number,
-        "lines": (lines.number(passage.first), lines.number(passage.last - 1)),
-        "before": lines.number(passage.shown[0]) - 1,
-        "bits": {source: sum(replayed.bits[source][chars]) / (passage.last - passage.first) for source in PANES},
-        "panes": {source: _pane(passage, replayed.excerpt.text, heat, lines, PANES[source]) for source in PANES},
+        "lines": (heat.line_number(passage.first), heat.line_number(passage.last - 1)),
+        "before": heat.line_number(passage.shown[0]) - 1,
+        "bits": {source: sum(heat.bits[source][chars]) / (passage.last - passage.first) for source in PANES},
+        "panes": {source: _pane(passage, heat, by) for source, by in PANES.items()},
     }
 
 
-def _pane(passage: Passage, text: str, heat: HeatMap, lines: Lines, by: Sequence[str]) -> list[tuple[bool, list[Run]]]:
+def _pane(passage: Passage, heat: HeatMap, by: Sequence[str]) -> list[tuple[bool, list[Run]]]:
     """Return the lines of a passage and its context: whether it is in the passage, and its code."""
-    shown = lines.between(*passage.shown)
-    indentation = _common_indentation([text[first:last] for first, last in shown])
+    shown = heat.lines(*passage.shown)
+    indentation = _common_indentation([heat.excerpt.text[first:last] for first, last in shown])
     return [
         (first < passage.last and passage.first < last, heat.runs(min(first + indentation, last - 1), last, by))
         for first, last in shown

@@ -6,9 +6,8 @@ import pytest
 
 from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.evaluation import workspace as workspace_module
-from tinycopilot.evaluation.excerpts import Excerpt
-from tinycopilot.evaluation.workspace import WorkspaceIndex, are_near_duplicates, shingles
+from tinycopilot.evaluation import excerpts as excerpts_module
+from tinycopilot.evaluation.excerpts import Excerpt, WorkspaceIndex, are_near_duplicates, shingles
 
 LINES = [f"a line of its own, {i}, which is longer than a shingle is: {i * i}\n" for i in range(20)]
 TEXTS = {
@@ -44,5 +43,5 @@ def test_copies_share_half_of_the_shorter_text() -> None:
 
 
 def test_files_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace_module, "MAX_WORKSPACE_CHARS", len(TEXTS["own.py"]))
+    monkeypatch.setattr(excerpts_module, "MAX_WORKSPACE_CHARS", len(TEXTS["own.py"]))
     assert WorkspaceIndex(NGramModel(Alphabet("\nab"))).load(TEXTS) == len(TEXTS) - 1

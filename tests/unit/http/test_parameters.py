@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.http.fim import MARKERS, sides_of
+from tinycopilot.http.parameters import MARKERS, sides_of
 
 TEXTS = st.text(alphabet="ab<|fim_suffix>\n", max_size=20)
 

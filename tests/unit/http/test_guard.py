@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.http import token as token_module
-from tinycopilot.http.token import TOKEN, token
+from tinycopilot.http import guard
+from tinycopilot.http.guard import TOKEN, token
 from tinycopilot.paths import NO_HOME, http_token_path
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -48,12 +48,12 @@ def test_damaged_token_is_replaced(content: bytes) -> None:
 
 def test_folder_in_its_place_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(token_module, "http_token_path", lambda: tmp_path / "file" / "http-token")
+    monkeypatch.setattr(guard, "http_token_path", lambda: tmp_path / "file" / "http-token")
     with pytest.raises(UserError, match=r"http-token: the token cannot be written: [A-Z][ a-z]+$"):
         token()
 
 
 def test_missing_home_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_module, "http_token_path", lambda: NO_HOME / "http-token")
+    monkeypatch.setattr(guard, "http_token_path", lambda: NO_HOME / "http-token")
     with pytest.raises(UserError, match="no home folder to keep the token in; set HOME"):
         token()
