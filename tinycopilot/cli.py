@@ -410,13 +410,23 @@ def _add(parser: argparse.ArgumentParser, flag: str, about: str, **options: obje
 def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
     _add(parser, "--progress", "print progress as one JSON object per line", choices=("json",))
-    about = "when standard input is closed, stop as if Ctrl-C had been pressed"
-    _add(parser, "--end_with_stdin", about, action="store_true")
+    _add(
+        parser,
+        "--end_with_stdin",
+        "when standard input is closed, stop as if Ctrl-C had been pressed",
+        action="store_true",
+    )
 
 
 def _add_eagerness(parser: argparse.ArgumentParser) -> None:
-    help_text = f"0: few suggestions, 1: many (default: {EAGERNESS})"
-    _add(parser, "--eagerness", help_text, type=_share, default=EAGERNESS, metavar="X")
+    _add(
+        parser,
+        "--eagerness",
+        f"0: few suggestions, 1: many (default: {EAGERNESS})",
+        type=_share,
+        default=EAGERNESS,
+        metavar="X",
+    )
 
 
 def _add_files(
@@ -596,8 +606,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.evaluate import run_evaluation
     from tinycopilot.paths import shell_command
 
-    command = shell_command("tinycopilot", *arguments.words)
-    run_evaluation(**_options(arguments), command=command, say=_say, answer=_answer)
+    run_evaluation(
+        **_options(arguments), command=shell_command("tinycopilot", *arguments.words), say=_say, answer=_answer
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> None:
