@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from pygls.uris import to_fs_path
 
 from tinycopilot.files import notebook_file
-from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.gitignore import Patterns
 from tinycopilot.files.secret_files import is_secret_place
 from tinycopilot.paths import comparable
 from tinycopilot_server.settings import Settings

@@ -13,7 +13,7 @@ from lsprotocol import types
 
 from tinycopilot import UserError
 from tinycopilot.extras import MissingTorchError, has_torch
-from tinycopilot.files.patterns import as_pattern
+from tinycopilot.files.gitignore import as_pattern
 from tinycopilot.paths import workspace_model
 from tinycopilot_server.child import Child
 from tinycopilot_server.index import Index

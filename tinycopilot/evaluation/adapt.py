@@ -17,9 +17,10 @@ from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Bits, Comparison, measure_bits
 from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
 from tinycopilot.evaluation.holdout import choose_held_out, near_duplicates
+from tinycopilot.files.gitignore import Patterns, as_pattern
 from tinycopilot.files.left_out import LeftOut
-from tinycopilot.files.patterns import Patterns, as_pattern, normalize_suffixes
 from tinycopilot.files.secret_files import is_secret_place
+from tinycopilot.files.walking import normalize_suffixes
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import (

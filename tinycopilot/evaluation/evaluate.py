@@ -13,7 +13,7 @@ from tinycopilot.evaluation.infill import evaluate_infill, table
 from tinycopilot.evaluation.replay import EvaluationResult, ShownSuggestion, replay_all
 from tinycopilot.evaluation.report.page import page as report_page
 from tinycopilot.evaluation.score import calibration_error
-from tinycopilot.files.patterns import normalize_suffixes
+from tinycopilot.files.walking import normalize_suffixes
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, real_path, user_path
 

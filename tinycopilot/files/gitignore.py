@@ -14,6 +14,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
+
+from tinycopilot import UserError
 
 MAX_PATTERNS = 20_000
 """Maximum number of patterns in all .gitignore files that apply to a folder."""
@@ -177,6 +180,42 @@ class _Table:
     def get(self, text: bytes, is_folder: bool) -> int:
         """The index of the last pattern with this text; -1 if there is none."""
         return self._last[text][is_folder] if text in self._last else -1
+
+
+class Patterns:
+    """Patterns of files to exclude, in .gitignore syntax."""
+
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        """Raises UserError, whose text continues "must be ...", if a pattern is invalid, or if there are too many."""
+        patterns = []
+        for line in lines:
+            try:
+                patterns.append(parse_line(line.encode("utf-8", "surrogatepass")))
+            except PatternError:
+                raise UserError(f"a list of .gitignore patterns ({line!r} is invalid)") from None
+        try:
+            self._rules = Rules(filter(None, patterns))
+        except TooManyError:
+            raise UserError(f"a shorter list of patterns ({len(lines):,} are too many, or too long)") from None
+
+    def __bool__(self) -> bool:
+        return len(self._rules) > 0
+
+    def match(self, name: str, folders: Iterable[str] = ()) -> bool:
+        """Whether a file, or a folder above it, matches, by its path below each of `folders` that contains it.
+
+        If none does, by its absolute path.
+        """
+        if not self:
+            return False
+        relative = [below(name, folder) for folder in folders if name.startswith(os.path.join(folder, ""))]  # noqa: PTH118
+        paths = relative or [below(name, "")]
+        return any(self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in paths)
+
+
+def as_pattern(path: str) -> str:
+    """Return the pattern that matches exactly this file by its absolute path."""
+    return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
 
 
 def _translated(glob: bytes, *, is_path: bool) -> bytes:

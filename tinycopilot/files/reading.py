@@ -9,10 +9,10 @@ from pathlib import Path
 from unicodedata import category
 
 from tinycopilot import UserError
+from tinycopilot.atomic import NotRegularError, open_regular
 from tinycopilot.files.left_out import MAX_BYTES, LeftOut, Reason
 from tinycopilot.files.masking import REACH_CHARS, mask, n_secrets, start_of_unfinished_key
 from tinycopilot.files.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
-from tinycopilot.files.regular import NotRegularError, open_regular
 from tinycopilot.files.secret_files import is_secret, is_secret_source
 
 MAX_WHOLE_BYTES = 100_000_000

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
+from tinycopilot import UserError
 from tinycopilot.files.git_lists import ignores_above, is_ignored, with_gitignore
 from tinycopilot.files.gitignore import TooManyError, below
 from tinycopilot.files.left_out import MAX_DEPTH, LeftOut, Reason
@@ -29,6 +30,16 @@ VENDORED = re.compile(
     r"_?vendor(s|ed)?|(3rd|third)[-_]?party|extern(als?)?|(node|jspm)_modules|bower_components|(site|dist)-packages"
 )
 """Folders of third-party code, in lower case; the names are from GitHub's Linguist."""
+
+
+def normalize_suffixes(words: Sequence[str]) -> tuple[str, ...]:
+    """Convert `py`, `.JS` and `c,h` to `.py`, `.js`, `.c`, `.h`. Raises UserError if one is invalid."""
+    suffixes = []
+    for word in (part.strip() for words_of_one in words for part in words_of_one.split(",")):
+        if not re.fullmatch(r"\.?[\w+#-]+(\.[\w+#-]+)*", word):
+            raise UserError(f"{word!r} is not a file extension; use, for example, --ext py")
+        suffixes.append("." + word.removeprefix(".").lower())
+    return tuple(dict.fromkeys(suffixes))
 
 
 def source_files(

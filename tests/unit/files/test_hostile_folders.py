@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import tinycopilot
+from tinycopilot.atomic import NotRegularError, open_regular
 from tinycopilot.files.gitignore import MAX_GLOBS
 from tinycopilot.files.left_out import MAX_BYTES, MAX_DEPTH, LeftOut, Reason
 from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written
-from tinycopilot.files.regular import NotRegularError, open_regular
 from tinycopilot.files.walking import source_files
 
 pytestmark = [

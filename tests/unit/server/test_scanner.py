@@ -12,8 +12,8 @@ from tinycopilot_server.folders import Folders, document_name, name_of, opened_a
 from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_of
 from tinycopilot_server.settings import Settings
 
+from tinycopilot.files.gitignore import Patterns
 from tinycopilot.files.left_out import LeftOut
-from tinycopilot.files.patterns import Patterns
 from tinycopilot.files.reading import read_written
 from tinycopilot.paths import workspace_model
 
