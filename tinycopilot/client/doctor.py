@@ -275,7 +275,7 @@ def is_as_shipped(model: Path) -> bool:
 
 def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
-    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder, user_folders  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
 
     for name, (folder, kept) in user_folders().items():
         if NO_HOME in folder.parents:
@@ -289,7 +289,7 @@ def check_folders() -> Iterator[Finding]:
         except OSError as error:
             text, level = f"{folder} cannot be written ({error.strerror}): {kept} is not stored", Level.PROBLEM
             todo = f"make {there} a writable folder with free space"
-            if there in home_folder().parents:  # the home folder does not exist
+            if there in Path(os.path.expanduser("~")).parents:  # noqa: PTH111 (the home folder does not exist)
                 todo = HOW_TO_HAVE_A_HOME
         yield Finding(name, text, level, todo, {"path": str(folder)})
     yield check_compiled_code()

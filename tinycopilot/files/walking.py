@@ -12,7 +12,7 @@ from tinycopilot.files.git_lists import ignores_above, is_ignored, with_gitignor
 from tinycopilot.files.gitignore import TooManyError, below
 from tinycopilot.files.left_out import MAX_DEPTH, LeftOut, Reason
 from tinycopilot.files.reading import max_bytes_of
-from tinycopilot.files.secret_files import is_secret, is_secret_folder
+from tinycopilot.files.secret_files import SECRET_FOLDERS, is_secret, is_secret_folder
 from tinycopilot.paths import composed
 
 RUN_FOLDER = re.compile(r"\..+\.run")
@@ -138,17 +138,14 @@ def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]
 
 def _kind(entry: "os.DirEntry[str]") -> bool | None:
     """Whether an entry is a folder; None if neither that nor a regular file."""
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
-            return None if is_junction() else True
-        return False if entry.is_file(follow_symlinks=False) else None
-    except OSError:  # deleted meanwhile
-        return None
+    if entry.is_dir(follow_symlinks=False):
+        is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
+        return None if is_junction() else True
+    return False if entry.is_file(follow_symlinks=False) else None
 
 
 def _why_not_entered(name: str, depth: int) -> Reason | None:
-    if is_secret_folder(name):
+    if name.lower() in SECRET_FOLDERS:
         return Reason.SECRET
     if VENDORED.fullmatch(name.lower()):
         return Reason.VENDORED
