@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from tinycopilot import UserError
@@ -28,20 +27,19 @@ _SPECIAL = re.compile(rb"[*?\[\\]")
 _AFFIX = re.compile(rb"\*+([^*?\[\\]+)|([^*?\[\\]+)\*+")
 
 _NAMED_CLASSES = {
-    b"alnum": rb"[0-9A-Za-z]",
-    b"alpha": rb"[A-Za-z]",
-    b"blank": rb"[ \t]",
-    b"cntrl": rb"[\0-\x1f\x7f]",
-    b"digit": rb"[0-9]",
-    b"graph": rb"[!-~]",
-    b"lower": rb"[a-z]",
-    b"print": rb"[ -~]",
-    b"punct": rb"[!-/:-@\[-`{-~]",
-    b"space": rb"[ \t\r\n]",
-    b"upper": rb"[A-Z]",
-    b"xdigit": rb"[0-9A-Fa-f]",
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\0-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"!-~",
+    b"lower": rb"a-z",
+    b"print": rb" -~",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t\r\n",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
 }
-_CLASS_BYTES = {name: b"".join(re.findall(set_of, bytes(range(128)))) for name, set_of in _NAMED_CLASSES.items()}
 
 _ITEM = rb"(?>\[:([^\]]{0,40}):\]|\\?+(.)(?:-(?!\])\\?+(.))?+)"
 """In brackets: a named class, or a byte, or a range of bytes."""
@@ -91,15 +89,11 @@ class Pattern:
         self.effort = 1 if self.key else GLOB_EFFORT + len(glob)
         if self.effort > MAX_EFFORT:
             raise TooManyError
-        self._source = b"" if self.key else _translated(glob, is_path=not self.is_for_names)
-
-    @cached_property
-    def _compiled(self) -> re.Pattern[bytes]:
-        return re.compile(self._source, re.DOTALL)
+        self._glob = None if self.key else re.compile(_translated(glob, is_path=not self.is_for_names), re.DOTALL)
 
     def matches(self, path: bytes, name: bytes) -> bool:
         """Whether a glob matches `path`, relative to the folder of the .gitignore; `name` is its last component."""
-        return self._compiled.fullmatch(name if self.is_for_names else path) is not None
+        return self._glob is not None and self._glob.fullmatch(name if self.is_for_names else path) is not None
 
 
 def parse_line(line: bytes) -> Pattern | None:
@@ -152,7 +146,7 @@ class Rules:
         name = path.rpartition(b"/")[2]
         keys = [("name", name), ("path", path)]
         keys += [(kind, name[:n] if kind == "prefix" else name[-n:]) for kind, n in self._affixes]
-        last = max(self._last.get(key, (-1, -1))[is_folder] for key in keys)
+        last = max([self._last[key][is_folder] for key in keys if key in self._last], default=-1)
         for i, pattern in reversed(self._globs):
             if i < last:
                 break
@@ -263,13 +257,15 @@ def _one(token: re.Match[bytes]) -> bytes:
         return b"[^/]"
     if token["items"] is None:
         return re.escape(token["byte"] or token["escaped"])
-    members = set[int]()
+    members = b"^" if token["negation"] else b""
     for name, first, last in re.findall(_ITEM, token["items"], re.DOTALL):
-        if not first and name not in _CLASS_BYTES:
+        if not first and name not in _NAMED_CLASSES:
             raise PatternError
-        members.update(range(first[0], last[0] + 1) if last else first or _CLASS_BYTES[name], first)
-    members = (set(range(256)) - members if token["negation"] else members) - {ord("/")}
-    return b"[" + b"".join(b"\\x%02x" % member for member in sorted(members)) + b"]" if members else b"(?!)"
+        if last > first:
+            members += b"\\x%02x-\\x%02x" % (first[0], last[0])
+        else:  # a range whose end precedes its start has one byte
+            members += re.escape(first) if first else _NAMED_CLASSES[name]
+    return b"(?!/)[" + members + b"]"
 
 
 def below(path: str, top: str) -> str:

@@ -15,7 +15,7 @@ detect.
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 MASK: Final = "\uffff"
 """Replaces each character of a secret."""
@@ -26,19 +26,13 @@ Span = tuple[int, int]
 """Start and end of a secret, in code points."""
 
 
-class TokenFormat(NamedTuple):
-    """A format of tokens that are recognized by their text alone."""
+def _format(needle: str, pattern: str, n_before: int = 0) -> tuple[str, re.Pattern[str], int]:
+    """A format of tokens that are recognized by their text alone.
 
-    needle: str
-    """A substring of every token of this format."""
-    pattern: re.Pattern[str]
-    """Matches the token; group 1, if there is one, is the secret."""
-    n_before: int = 0
-    """Maximum number of characters from the start of the pattern to the needle."""
-
-
-def _format(needle: str, pattern: str, n_before: int = 0) -> TokenFormat:
-    return TokenFormat(needle, re.compile(pattern, re.ASCII), n_before)
+    Every token contains `needle`. `pattern` matches the token; its group 1, if there is one, is the secret.
+    `n_before` is the maximum number of characters from the start of the pattern to the needle.
+    """
+    return needle, re.compile(pattern, re.ASCII), n_before
 
 
 _START = r"(?<![A-Za-z0-9])"
