@@ -1,6 +1,8 @@
-"""Write files atomically: a reader sees the old file or the new one, even after a crash."""
+"""Write files atomically (a reader sees the old file or the new one, even after a crash); open only regular files."""
 
 import contextlib
+import errno
+import io
 import os
 import stat
 import time
@@ -8,8 +10,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-
-from tinycopilot.files.regular import open_regular
 
 ABANDONED_AFTER_S = 600.0
 """Temporary files older than this were left by killed processes, and are removed."""
@@ -54,6 +54,36 @@ def replace_file(new: Path, path: Path) -> None:
             return
         time.sleep(wait_s)
     new.replace(path)
+
+
+class NotRegularError(OSError):
+    """A link, pipe, socket or device instead of a regular file."""
+
+
+def open_regular(path: Path | str, *, follow_link: bool = False) -> io.BufferedReader:
+    """Open a regular file for reading, without blocking. Raises OSError.
+
+    A pipe or device is not opened, because that can block or have side effects. If the file was replaced by one
+    meanwhile, it is closed again.
+    """
+    _check_regular(os.stat(path, follow_symlinks=follow_link))  # noqa: PTH116
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow_link else ("O_NOFOLLOW",))):
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EINVAL, "not a regular file")
 
 
 def open_owned(path: Path) -> BinaryIO:

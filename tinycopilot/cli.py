@@ -5,7 +5,6 @@ Commands import in their bodies, to keep `--help` fast.
 
 import argparse
 import contextlib
-import dataclasses
 import errno
 import io
 import os
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from tinycopilot.model.tokenizer import SimpleTokenizer
     from tinycopilot.paths import ModelPaths
 
-    Generator = Callable[[list[int]], Iterator[int]]
+    Generator = Callable[..., Iterator[int]]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES, SIZES = ("auto", "cpu", "cuda", "mps"), ("nano", "small", "base", "large")
 PARTS = ("nothing", "causality", "residuals", "positions", "heads", "warmup", "convolution")
 
 EXAMPLES = """\
@@ -100,19 +99,17 @@ def _in_words(error: UserError | ImportError | OSError) -> str | None:
 
     from tinycopilot.extras import missing_library
 
-    match error:
-        case UserError():
-            return str(error)
-        case _ if line := missing_library(traceback.format_exc()):  # such as NumPy's or Numba's
-            return line
-        case ImportError():
-            package = (error.name or "").partition(".")[0]
-            is_ours = not package or package.startswith("tinycopilot")
-            return None if is_ours else f"cannot import {package} ({error}); run `tinycopilot doctor`"
-        case FileNotFoundError(filename=None):  # raised by os.getcwd
-            return "the current folder no longer exists; change to another one"
-        case _:
-            return f"{error.filename or 'system error'}: {error.strerror or error}"
+    if isinstance(error, UserError):
+        return str(error)
+    if line := missing_library(traceback.format_exc()):  # such as NumPy's or Numba's
+        return line
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        is_ours = not package or package.startswith("tinycopilot")
+        return None if is_ours else f"cannot import {package} ({error}); run `tinycopilot doctor`"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
+        return "the current folder no longer exists; change to another one"
+    return f"{error.filename or 'system error'}: {error.strerror or error}"
 
 
 PARAS = os.path.join("paras", "tiny_gpt.pth")  # noqa: PTH118 (light imports)
@@ -135,28 +132,14 @@ def _convert_old_flags(argv: Iterable[str]) -> list[str]:
     return words
 
 
-CORPUS_HELP = (
-    "files, folders or glob patterns; stdlib: the standard library; package:NAME: an installed package "
-    "(default: the bundled corpus.txt)"
-)
-
-
 EAGERNESS = 0.25
 """The default of CompleterSettings, whose import takes longer than `--help`."""
 MODEL_HELP = "model file (default: the one next to --tokenizer-path if that is given, else {})"
-OWN_MODEL_HELP = MODEL_HELP.format("the one that you trained, else the bundled one")
 WORKSPACE_MODEL_HELP = MODEL_HELP.format(
     "the one adapted to the workspace, else the one that you trained, else the bundled one"
 )
 """For the commands that use the adapted model of the folder that they index."""
 EXT_HELP = "in folders, read files with these extensions (default: py)"
-
-
-SIZE_HELP = (
-    "size of the network: nano (0.8 M parameters) for ten minutes of training, small (4.8 M) for hours of training on "
-    "20 M characters or more, base (11 M) and large (25 M) for a GPU (default: nano; with --init: the size of that "
-    "model; with --without: a quarter of nano)"
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -178,114 +161,195 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     train = _command(commands, "train", _train, "train a model")
-    about = "where to save the model (default: next to --tokenizer-path if that is given, else in the user data folder)"
-    _add_files(train, about)
-    _add(train, "--corpus", nargs="+", metavar="SOURCE", action="extend", help=CORPUS_HELP)
-    _add(train, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
-    _add(train, "--size", choices=("nano", "small", "base", "large"), help=SIZE_HELP)
-    _add(train, "--epochs", type=_amount, metavar="N", help="passes over the corpus (default: 20; with --without: 5)")
-    _add(train, "--minutes", type=_amount, metavar="M", help="training time in minutes, instead of --epochs")
-    about = "start from this model instead of random weights (with --size: widened to that size)"
-    _add(train, "--init", type=_not_empty, metavar="FILE", help=about)
-    _add(train, "--resume", action="store_true", help="continue an interrupted run")
-    _add(train, "--finish", type=_amount, metavar="M", help="with --resume: finish the run within M minutes")
-    about = "save the current weights of an unfinished run as a model, and exit"
-    _add(train, "--snapshot", type=_not_empty, metavar="FILE", help=about)
-    _add(train, "--use_anyway", action="store_true", help="use the new model even if it is worse than the one in use")
-    _add(train, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
-    _add(train, "--precision", choices=("auto", "float32"), help="auto: bfloat16 if it is fast on this processor")
-    _add(train, "--seed", type=_seed, metavar="N", help="seed for the initial weights and the data order (default: 0)")
-    about = (
+    _add_files(
+        train,
+        "where to save the model (default: next to --tokenizer-path if that is given, else in the user data folder)",
+    )
+    _add(
+        train,
+        "--corpus",
+        "files, folders or glob patterns; stdlib: the standard library; package:NAME: an installed package "
+        "(default: the bundled corpus.txt)",
+        nargs="+",
+        metavar="SOURCE",
+        action="extend",
+    )
+    _add(train, "--ext", EXT_HELP, nargs="+", metavar="EXT", action="extend")
+    _add(
+        train,
+        "--size",
+        "size of the network: nano (0.8 M parameters) for ten minutes of training, small (4.8 M) for hours of training "
+        "on 20 M characters or more, base (11 M) and large (25 M) for a GPU (default: nano; with --init: the size of "
+        "that model; with --without: a quarter of nano)",
+        choices=SIZES,
+    )
+    _add(train, "--epochs", "passes over the corpus (default: 20; with --without: 5)", type=_amount, metavar="N")
+    _add(train, "--minutes", "training time in minutes, instead of --epochs", type=_amount, metavar="M")
+    _add(
+        train,
+        "--init",
+        "start from this model instead of random weights (with --size: widened to that size)",
+        type=_not_empty,
+        metavar="FILE",
+    )
+    _add(train, "--resume", "continue an interrupted run", action="store_true")
+    _add(train, "--finish", "with --resume: finish the run within M minutes", type=_amount, metavar="M")
+    _add(
+        train,
+        "--snapshot",
+        "save the current weights of an unfinished run as a model, and exit",
+        type=_not_empty,
+        metavar="FILE",
+    )
+    _add(train, "--use_anyway", "use the new model even if it is worse than the one in use", action="store_true")
+    _add(train, "--device", "auto: a GPU if available (default: auto)", default="auto", choices=DEVICES)
+    _add(train, "--precision", "auto: bfloat16 if it is fast on this processor", choices=("auto", "float32"))
+    _add(train, "--seed", "seed for the initial weights and the data order (default: 0)", type=_seed, metavar="N")
+    _add(
+        train,
+        "--without",
         "ablation: train a small network without these parts (5 epochs by default) and measure the effect; no model is "
-        "saved"
+        "saved",
+        choices=PARTS,
+        nargs="+",
+        action="extend",
     )
-    _add(train, "--without", choices=PARTS, nargs="+", action="extend", help=about)
-    _add(train, "--json", action="store_true", help="with --without: print one JSON object instead of a table")
-    about = "also write TensorBoard event files to this folder"
-    _add(train, "--tensorboard", type=_not_empty, metavar="FOLDER", help=about)
-    about = (
+    _add(train, "--json", "with --without: print one JSON object instead of a table", action="store_true")
+    _add(train, "--tensorboard", "also write TensorBoard event files to this folder", type=_not_empty, metavar="FOLDER")
+    _add(
+        train,
+        "--watch",
         "write an HTML page that shows training progress while the run is active (default: next to the "
-        "model, for example tiny_gpt.watch.html for tiny_gpt.pth)"
+        "model, for example tiny_gpt.watch.html for tiny_gpt.pth)",
+        nargs="?",
+        const="",
+        metavar="FILE.html",
     )
-    _add(train, "--watch", nargs="?", const="", metavar="FILE.html", help=about)
     _add_progress(train)
 
     adapt = _command(
         commands, "adapt", _adapt, "fine-tune on a workspace; use the new model only if it is better there"
     )
     adapt.add_argument("folders", nargs="+", metavar="FOLDER", help="the workspace folders, as opened in the editor")
-    _add(adapt, "--ext", nargs="+", metavar="EXT", action="extend", help="file extensions (default: py)")
-    about = "leave out files that match this .gitignore pattern; can be repeated"
-    _add(adapt, "--exclude", metavar="PATTERN", action="append", help=about)
-    _add(adapt, "--minutes", type=_amount, default=5.0, metavar="M", help="training time in minutes (default: 5)")
-    _add(adapt, "--device", default="auto", choices=DEVICES, help="auto: a GPU if available (default: auto)")
+    _add(adapt, "--ext", "file extensions (default: py)", nargs="+", metavar="EXT", action="extend")
+    _add(
+        adapt,
+        "--exclude",
+        "leave out files that match this .gitignore pattern; can be repeated",
+        metavar="PATTERN",
+        action="append",
+    )
+    _add(adapt, "--minutes", "training time in minutes (default: 5)", type=_amount, default=5.0, metavar="M")
+    _add(adapt, "--device", "auto: a GPU if available (default: auto)", default="auto", choices=DEVICES)
     _add_progress(adapt)
 
     generate = _command(commands, "generate", _generate, "continue a prompt")
     _add_files(generate)
-    about = "text to continue (default: prompts from standard input)"
-    generate.add_argument("prompt", nargs="?", metavar="PROMPT", help=about)
-    _add(generate, "--device", default="auto", choices=DEVICES, help="device to run on; auto: the CPU (default: auto)")
-    _add(generate, "--epochs", type=_positive, help=argparse.SUPPRESS)  # for scripts that give all flags always
-    about = "sampling temperature; 0: always the most likely character (default: 0.5)"
-    _add(generate, "--temperature", type=_not_negative, default=0.5, metavar="T", help=about)
-    _add(generate, "--top_k", type=_positive, metavar="K", help="sample only from the K most likely characters")
-    _add(generate, "--seed", type=_seed, metavar="N", help="random seed; the same seed gives the same text")
-    about = "number of characters to generate (default: 200)"
-    _add(generate, "--max_new_chars", type=_positive, default=200, metavar="N", help=about)
+    generate.add_argument(
+        "prompt", nargs="?", metavar="PROMPT", help="text to continue (default: prompts from standard input)"
+    )
+    _add(generate, "--device", "device to run on; auto: the CPU (default: auto)", default="auto", choices=DEVICES)
+    _add(generate, "--epochs", argparse.SUPPRESS, type=_positive)  # for scripts that give all flags always
+    _add(
+        generate,
+        "--temperature",
+        "sampling temperature; 0: always the most likely character (default: 0.5)",
+        type=_not_negative,
+        default=0.5,
+        metavar="T",
+    )
+    _add(generate, "--top_k", "sample only from the K most likely characters", type=_positive, metavar="K")
+    _add(generate, "--seed", "random seed; the same seed gives the same text", type=_seed, metavar="N")
+    _add(
+        generate,
+        "--max_new_chars",
+        "number of characters to generate (default: 200)",
+        type=_positive,
+        default=200,
+        metavar="N",
+    )
 
     evaluate = _command(commands, "eval", _evaluate, "measure the keystrokes saved on your code")
     evaluate.add_argument("paths", nargs="+", metavar="PATH", help="files or folders of code; with --list, a folder")
     _add(
         evaluate,
         "--workspace",
+        "index the other files in FOLDER (default: the folder of each PATH; with --list, each package)",
         metavar="FOLDER",
-        help="index the other files in FOLDER (default: the folder of each PATH; with --list, each package)",
     )
-    about = (
-        "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages"
+    _add(
+        evaluate,
+        "--list",
+        "replay only the excerpts in this list, such as benchmarks/heldout.json; PATH must contain the listed packages",
+        dest="listing",
+        type=_not_empty,
+        metavar="FILE",
     )
-    _add(evaluate, "--list", dest="listing", type=_not_empty, metavar="FILE", help=about)
-    _add(evaluate, "--ext", nargs="+", metavar="EXT", action="extend", help=EXT_HELP)
-    about = "maximum number of characters to replay; ignored with --list (default: 20000)"
-    _add(evaluate, "--max_chars", type=_positive, default=20_000, metavar="N", help=about)
+    _add(evaluate, "--ext", EXT_HELP, nargs="+", metavar="EXT", action="extend")
+    _add(
+        evaluate,
+        "--max_chars",
+        "maximum number of characters to replay; ignored with --list (default: 20000)",
+        type=_positive,
+        default=20_000,
+        metavar="N",
+    )
     _add_eagerness(evaluate)
-    about = "remove pieces from the middle of lines, and count how often they are suggested"
-    _add(evaluate, "--infill", action="store_true", help=about)
-    _add(evaluate, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
-    _add(evaluate, "--report", metavar="FILE.html", help="write an HTML report of your code, colored by surprisal")
+    _add(
+        evaluate,
+        "--infill",
+        "remove pieces from the middle of lines, and count how often they are suggested",
+        action="store_true",
+    )
+    _add(evaluate, "--json", "print one JSON object instead of tables", dest="as_json", action="store_true")
+    _add(evaluate, "--report", "write an HTML report of your code, colored by surprisal", metavar="FILE.html")
     _add_files(evaluate, WORKSPACE_MODEL_HELP)
 
     bench = _command(commands, "bench", _bench, "measure latency on this machine")
     bench.add_argument("folder", nargs="?", metavar="FOLDER", help="code to replay (default: an installed package)")
-    about = "benchmark the model's network, widened to this size"
-    _add(bench, "--size", choices=("nano", "small", "base", "large"), help=about)
-    _add(bench, "--json", dest="as_json", action="store_true", help="print one JSON object instead of tables")
+    _add(
+        bench,
+        "--size",
+        "benchmark the model's network, widened to this size",
+        choices=SIZES,
+    )
+    _add(bench, "--json", "print one JSON object instead of tables", dest="as_json", action="store_true")
     _add_files(bench)
 
     play = _command(commands, "play", _play, "type in the terminal, with ghost text")
     play.add_argument("file", nargs="?", metavar="FILE", help="file to edit or create (default: none)")
+    _add(play, "--workspace", "index the other files in FOLDER with FILE's extension (default: none)", metavar="FOLDER")
+    _add_eagerness(play)
     _add(
         play,
-        "--workspace",
-        metavar="FOLDER",
-        help="index the other files in FOLDER with FILE's extension (default: none)",
+        "--max_lines",
+        "maximum number of lines in a suggestion (default: 3)",
+        type=_positive,
+        default=3,
+        metavar="N",
     )
-    _add_eagerness(play)
-    about = "maximum number of lines in a suggestion (default: 3)"
-    _add(play, "--max_lines", type=_positive, default=3, metavar="N", help=about)
     _add_files(play, WORKSPACE_MODEL_HELP)
 
     explain = _command(commands, "explain", _explain, "see why a suggestion is or isn't shown")
-    about = (
-        "the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
-        "from standard input (default: an example)"
+    explain.add_argument(
+        "target",
+        nargs="?",
+        metavar="TEXT | FILE:LINE:COLUMN",
+        help="the text before the cursor, or a position in a file (LINE and COLUMN count from 1); -: read the text "
+        "from standard input (default: an example)",
     )
-    explain.add_argument("target", nargs="?", metavar="TEXT | FILE:LINE:COLUMN", help=about)
-    about = "index the other files in FOLDER with FILE's extension (default: FILE's folder; for TEXT, none)"
-    _add(explain, "--workspace", metavar="FOLDER", help=about)
-    about = "write an interactive HTML page instead of printing to the terminal; it contains your text"
-    _add(explain, "--html", metavar="FILE.html", help=about)
+    _add(
+        explain,
+        "--workspace",
+        "index the other files in FOLDER with FILE's extension (default: FILE's folder; for TEXT, none)",
+        metavar="FOLDER",
+    )
+    _add(
+        explain,
+        "--html",
+        "write an interactive HTML page instead of printing to the terminal; it contains your text",
+        metavar="FILE.html",
+    )
     _add_eagerness(explain)
     _add_files(explain, WORKSPACE_MODEL_HELP)
 
@@ -295,11 +359,19 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     how = serve.add_mutually_exclusive_group()
     how.add_argument("--stdio", action="store_true", help="communicate over stdio (the default)")
     how.add_argument("--tcp", type=_port, metavar="PORT", help="listen on 127.0.0.1, on this port")
-    about = "answer HTTP requests on 127.0.0.1, on this port; requests must send a token"
-    how.add_argument("--http", type=_port, metavar="PORT", help=about)
-    _add(serve, "--workspace", metavar="FOLDER", help="with --http: index the files in FOLDER (default: none)")
-    about = "with --http: language of the code if the request has no `document` (default: python)"
-    _add(serve, "--language", metavar="ID", help=about)
+    how.add_argument(
+        "--http",
+        type=_port,
+        metavar="PORT",
+        help="answer HTTP requests on 127.0.0.1, on this port; requests must send a token",
+    )
+    _add(serve, "--workspace", "with --http: index the files in FOLDER (default: none)", metavar="FOLDER")
+    _add(
+        serve,
+        "--language",
+        "with --http: language of the code if the request has no `document` (default: python)",
+        metavar="ID",
+    )
 
     demo = _command(commands, "demo", _demo, "watch the language server complete a program")
     _add_files(demo)
@@ -308,11 +380,11 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
 
     clean = _command(commands, "clean", _clean, "delete stored data")
     clean.allow_abbrev = False  # it deletes
-    _add(clean, "--all", action="store_true", help="also delete the models that you trained")
-    _add(clean, "--yes", action="store_true", help="do not ask for confirmation")
+    _add(clean, "--all", "also delete the models that you trained", action="store_true")
+    _add(clean, "--yes", "do not ask for confirmation", action="store_true")
 
     doctor = _command(commands, "doctor", _doctor, "check that everything works")
-    _add(doctor, "--json", action="store_true", help="print one JSON object instead of text")
+    _add(doctor, "--json", "print one JSON object instead of text", action="store_true")
     _add_files(doctor)
     return parser
 
@@ -329,27 +401,39 @@ def _command(
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, flag: str, **options: object) -> None:
+def _add(parser: argparse.ArgumentParser, flag: str, about: str, **options: object) -> None:
     """Add a flag in both spellings: --max-new-chars and --max_new_chars."""
     spellings = dict.fromkeys(("--" + flag[2:].replace("_", "-"), flag))
-    parser.add_argument(*spellings, **options)  # type: ignore[arg-type]
+    parser.add_argument(*spellings, help=about, **options)  # type: ignore[arg-type]
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:
     """Add the flags for programs that run training in a child process."""
-    _add(parser, "--progress", choices=("json",), help="print progress as one JSON object per line")
-    about = "when standard input is closed, stop as if Ctrl-C had been pressed"
-    _add(parser, "--end_with_stdin", action="store_true", help=about)
+    _add(parser, "--progress", "print progress as one JSON object per line", choices=("json",))
+    _add(
+        parser,
+        "--end_with_stdin",
+        "when standard input is closed, stop as if Ctrl-C had been pressed",
+        action="store_true",
+    )
 
 
 def _add_eagerness(parser: argparse.ArgumentParser) -> None:
-    help_text = f"0: few suggestions, 1: many (default: {EAGERNESS})"
-    _add(parser, "--eagerness", type=_share, default=EAGERNESS, metavar="X", help=help_text)
+    _add(
+        parser,
+        "--eagerness",
+        f"0: few suggestions, 1: many (default: {EAGERNESS})",
+        type=_share,
+        default=EAGERNESS,
+        metavar="X",
+    )
 
 
-def _add_files(parser: argparse.ArgumentParser, model: str = OWN_MODEL_HELP) -> None:
-    _add(parser, "--model_path", metavar="FILE", help=model)
-    _add(parser, "--tokenizer_path", metavar="FILE", help="tokenizer file (default: the one next to the model)")
+def _add_files(
+    parser: argparse.ArgumentParser, model: str = MODEL_HELP.format("the one that you trained, else the bundled one")
+) -> None:
+    _add(parser, "--model_path", model, metavar="FILE")
+    _add(parser, "--tokenizer_path", "tokenizer file (default: the one next to the model)", metavar="FILE")
 
 
 def _not_empty(word: str) -> str:
@@ -396,12 +480,12 @@ def _answer(text: str) -> None:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the flags and values by name: the parameters of a command's function."""
-    not_options = ("run", "program", "words", "end_with_stdin")
+    not_options = ("run", "program", "words", "end_with_stdin", "snapshot", "without", "json")
     return {name: value for name, value in vars(arguments).items() if name not in not_options}
 
 
-def _load_torch() -> None:
-    """Import PyTorch for training. Its threads sleep, not spin, while they wait for each other.
+def _prepare_training(arguments: argparse.Namespace) -> None:
+    """Import PyTorch. Its threads sleep, not spin, while they wait for each other.
 
     With another busy process on two cores, two spinning threads train at half the speed of two sleeping ones.
     """
@@ -409,6 +493,10 @@ def _load_torch() -> None:
     from tinycopilot.extras import require_torch
 
     require_torch("training")
+    from tinycopilot.training.interrupts import interrupt_on_stdin_close
+
+    if arguments.end_with_stdin:
+        interrupt_on_stdin_close()
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -417,9 +505,8 @@ def _train(arguments: argparse.Namespace) -> None:
     If it is not worse than the model in use (with --model-path: the model at that path, if any), it is used from now
     on, and a replaced model is kept under another name. A worse model is saved under another name and not used.
     """
-    _load_torch()
+    _prepare_training(arguments)
     from tinycopilot.paths import shell_command
-    from tinycopilot.training.interrupts import interrupt_on_stdin_close
     from tinycopilot.training.setup import TrainOptions
     from tinycopilot.training.train import run_training
 
@@ -430,17 +517,13 @@ def _train(arguments: argparse.Namespace) -> None:
 
         print(save_snapshot(arguments.model_path, arguments.tokenizer_path, arguments.snapshot))
         return
-    if arguments.end_with_stdin:
-        interrupt_on_stdin_close()
-    fields = {field.name for field in dataclasses.fields(TrainOptions)}
-    asked = {name: value for name, value in vars(arguments).items() if name in fields}
     if arguments.without:
         from tinycopilot.training.ablation import check_parts, run_ablation
 
         check_parts(arguments.without, vars(arguments))
-        run_ablation(TrainOptions(**asked), arguments.without, as_json=arguments.json, answer=print)
+        run_ablation(TrainOptions(**_options(arguments)), arguments.without, as_json=arguments.json, answer=print)
         return
-    run_training(TrainOptions(**asked, command=shell_command("tinycopilot", *arguments.words)))
+    run_training(TrainOptions(**_options(arguments), command=shell_command("tinycopilot", *arguments.words)))
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
@@ -450,12 +533,9 @@ def _adapt(arguments: argparse.Namespace) -> None:
     these files, each mixed with an n-gram model of the other files. If the new model is better, it is used, in this
     workspace only.
     """
-    _load_torch()
+    _prepare_training(arguments)
     from tinycopilot.evaluation.adapt import run_adaptation
-    from tinycopilot.training.interrupts import interrupt_on_stdin_close
 
-    if arguments.end_with_stdin:
-        interrupt_on_stdin_close()
     run_adaptation(**_options(arguments), answer=_answer)
 
 
@@ -468,6 +548,7 @@ def _generate(arguments: argparse.Namespace) -> None:
     generator, tokenizer = (_generator_on_cpu if arguments.device in ("auto", "cpu") else _generator_in_torch)(
         paths, arguments
     )
+    sampling = {"temperature": arguments.temperature, "top_k": arguments.top_k}
     print(describe_model(paths, origin), file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print(
@@ -476,7 +557,8 @@ def _generate(arguments: argparse.Namespace) -> None:
         )
     for prompt in _prompts() if arguments.prompt is None else [arguments.prompt]:
         print(prompt, end="")
-        for character in islice(generator(tokenizer.encode(DOCUMENT_START + prompt)), arguments.max_new_chars):
+        continuation = generator(tokenizer.encode(DOCUMENT_START + prompt), **sampling)
+        for character in islice(continuation, arguments.max_new_chars):
             print(tokenizer.decode([character]), end="", flush=True)
         print()
 
@@ -489,8 +571,7 @@ def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tup
     from tinycopilot.completion.network import load_pair
 
     network, tokenizer = load_pair(paths.model, paths.tokenizer, int8=False)
-    sampling = {"temperature": arguments.temperature, "top_k": arguments.top_k}
-    return partial(generate, network, **sampling, rng=np.random.default_rng(arguments.seed)), tokenizer
+    return partial(generate, network, rng=np.random.default_rng(arguments.seed)), tokenizer
 
 
 def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> tuple["Generator", "SimpleTokenizer"]:
@@ -507,8 +588,7 @@ def _generator_in_torch(paths: "ModelPaths", arguments: argparse.Namespace) -> t
     model, tokenizer = load_pair(paths.model, paths.tokenizer)
     dice = torch.Generator()
     dice.manual_seed(dice.seed() if arguments.seed is None else arguments.seed)
-    sampling = {"temperature": arguments.temperature, "top_k": arguments.top_k}
-    return partial(model.to(device).generate, **sampling, generator=dice), tokenizer
+    return partial(model.to(device).generate, generator=dice), tokenizer
 
 
 def _prompts() -> Iterable[str]:
@@ -516,14 +596,9 @@ def _prompts() -> Iterable[str]:
     if sys.stdin is None:  # closed before the program started
         return
     shown = "prompt> " if sys.stdin.isatty() else ""
-    while True:
-        try:
-            line = input(shown)
-        except EOFError:
-            return
-        if line.strip() == "quit":
-            return
-        yield line
+    with contextlib.suppress(EOFError):
+        while (line := input(shown)).strip() != "quit":
+            yield line
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -531,8 +606,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from tinycopilot.evaluation.evaluate import run_evaluation
     from tinycopilot.paths import shell_command
 
-    command = shell_command("tinycopilot", *arguments.words)
-    run_evaluation(**_options(arguments), command=command, say=_say, answer=_answer)
+    run_evaluation(
+        **_options(arguments), command=shell_command("tinycopilot", *arguments.words), say=_say, answer=_answer
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -31,32 +31,34 @@ def install_command(*packages: str) -> str:
     return " ".join((in_command(sys.executable), "-m pip install", *words))
 
 
-class MissingTorchError(UserError):
-    """PyTorch is needed but not installed. One line, with the command that installs it."""
-
-    def __init__(self, purpose: str) -> None:
-        install = install_command(TORCH)
-        super().__init__(f"{purpose} needs PyTorch, which is not installed ({TORCH_SIZE}); install it: {install}")
-
-
 def has_torch() -> bool:
     """Whether PyTorch is installed. It is not imported."""
     return importlib.util.find_spec("torch") is not None
 
 
+def require_installed_torch(purpose: str) -> None:
+    """Raise UserError, with the command that installs it, if PyTorch is missing; `purpose`: the feature that needs it.
+
+    It is not imported.
+    """
+    if not has_torch():
+        raise UserError(
+            f"{purpose} needs PyTorch, which is not installed ({TORCH_SIZE}); install it: {install_command(TORCH)}"
+        )
+
+
 def require_torch(purpose: str) -> None:
     """Import PyTorch. Raises UserError if it is missing or does not load; `purpose`: the feature that needs it."""
-    if not has_torch():
-        raise MissingTorchError(purpose)
+    require_installed_torch(purpose)
     working_folder()
     try:
         with _sigint_deferred():
             importlib.import_module("torch")
     except (ImportError, OSError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reinstall = install_command("--force-reinstall", TORCH)
         raise UserError(
-            f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: {reinstall}"
+            f"{purpose} needs PyTorch, which does not load ({problem}); reinstall it: "
+            f"{install_command('--force-reinstall', TORCH)}"
         ) from None
 
 

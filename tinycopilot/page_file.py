@@ -49,5 +49,6 @@ def write_page(path: Path, html: str, what: str = "report", *, is_private: bool 
         with atomic_write(path, is_private=is_private) as file:
             file.write(html.encode())
     except OSError as error:
-        problem = f"{path}: cannot write the {what} ({error.strerror})"
-        raise UserError(f"{problem}; free some space, or make it writable") from None
+        raise UserError(
+            f"{path}: cannot write the {what} ({error.strerror}); free some space, or make it writable"
+        ) from None

@@ -80,15 +80,6 @@ NO_HOME = Path(os.devnull, "no-home-folder")
 NO_HOME_KNOWN, HOW_TO_HAVE_A_HOME = "this user has no home folder", "set HOME to a writable folder"
 
 
-def home_folder() -> Path:
-    """Return the user's home folder; NO_HOME if there is none."""
-    try:
-        path = Path.home()
-    except RuntimeError:
-        return NO_HOME
-    return path if path.is_absolute() else NO_HOME
-
-
 def require_home(path: Path, otherwise: str = "", what_for: str = "save a model in") -> None:
     """Raise UserError if `path` is below NO_HOME; `otherwise` is an alternative to suggest."""
     if NO_HOME in path.parents:

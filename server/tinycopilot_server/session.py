@@ -10,7 +10,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from tinycopilot.files import notebook_file
-from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.gitignore import Patterns
 from tinycopilot.files.secret_files import is_secret_place
 from tinycopilot_server.documents import OpenDocuments, Unit, document_name, opened_as
 from tinycopilot_server.settings import Settings, merged, parse_settings

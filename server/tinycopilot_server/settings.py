@@ -13,7 +13,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
 from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
 from tinycopilot.completion.truncation import CompleterSettings
-from tinycopilot.files.patterns import Patterns
+from tinycopilot.files.gitignore import Patterns
 
 
 def _no_pattern(patterns: tuple[str, ...]) -> str:

@@ -22,8 +22,8 @@ from typing import IO, Any, Literal
 from lsprotocol import types
 
 from tinycopilot import UserError
-from tinycopilot.extras import MissingTorchError, has_torch
-from tinycopilot.files.patterns import as_pattern
+from tinycopilot.extras import require_installed_torch
+from tinycopilot.files.gitignore import as_pattern
 from tinycopilot.paths import workspace_model
 from tinycopilot.process import usable_cores
 from tinycopilot_server.index import Index
@@ -142,8 +142,7 @@ class Training:
         settings, folders = self._session.settings, self._session.folders.roots
         if self._child is not None:  # also while its model is loaded
             raise UserError("training is already running; cancel it, or wait until it has finished")
-        if not has_torch():
-            raise MissingTorchError("training")
+        require_installed_torch("training")
         if settings.model_path or settings.tokenizer_path:
             raise UserError("the modelPath or tokenizerPath setting would override the new model; clear it first")
         if settings.max_workspace_chars == 0:

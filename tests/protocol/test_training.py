@@ -16,7 +16,7 @@ import pytest
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot.files.patterns import Patterns, as_pattern
+from tinycopilot.files.gitignore import Patterns, as_pattern
 from tinycopilot.paths import ModelPaths, model_to_load, user_data_folder, user_model, workspace_model
 from tinycopilot.training.checkpoint import lock_run_folder, run_folder
 

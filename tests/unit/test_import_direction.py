@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOUSE = {
     "tinycopilot.__init__": set(),
     "tinycopilot.paths": {"tinycopilot.__init__", "platformdirs"},
-    "tinycopilot.files": {"tinycopilot.__init__", "tinycopilot.paths"},
-    "tinycopilot.atomic": {"tinycopilot.files"},
+    "tinycopilot.atomic": set(),
+    "tinycopilot.files": {"tinycopilot.__init__", "tinycopilot.paths", "tinycopilot.atomic"},
     "tinycopilot.page_file": {"tinycopilot.__init__", "tinycopilot.atomic"},
     "tinycopilot.page": {"tinycopilot.__init__", "numpy", "jinja2", "markupsafe"},
     "tinycopilot.process": {"tinycopilot.__init__"},

@@ -2,26 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from tinycopilot import UserError
 from tinycopilot.paths import NO_HOME, http_token_path, log_path, user_cache_folder, user_data_folder
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Files and folders to delete, the place that is shown to the user, and a description of their contents."""
-
-    place: Path
-    what: str
-    paths: Sequence[Path]
-
-    def __str__(self) -> str:
-        return f"{sum(map(_n_bytes, self.paths)) / 1e6:8.1f} MB  {self.place}  ({self.what})"
 
 
 def _n_bytes(path: Path) -> int:
@@ -40,8 +27,11 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def stored(*, with_models: bool) -> Iterator[Stored]:
-    """Yield existing data: index, log, token, weights, statistics, compiled code; and models if `with_models`."""
+def stored(*, with_models: bool) -> Iterator[tuple[Path, str, list[Path]]]:
+    """Yield existing data: index, log, token, weights, statistics, compiled code; and models if `with_models`.
+
+    A place to show to the user, a description of the contents, and the files and folders to delete.
+    """
     data = user_data_folder()
     places = [
         (user_cache_folder(), "the index, which contains text from your files"),
@@ -55,9 +45,9 @@ def stored(*, with_models: bool) -> Iterator[Stored]:
         places += [(path, "statistics") for path in sorted(data.glob("statistics.*"))]
     for path, what in places:
         if os.path.lexists(path) and NO_HOME not in path.parents:
-            yield Stored(path, what, [path])
+            yield path, what, [path]
     if compiled := _compiled_code():
-        yield Stored(compiled[0].parent, "compiled code", compiled)
+        yield compiled[0].parent, "compiled code", compiled
 
 
 def _compiled_code() -> list[Path]:
@@ -85,8 +75,8 @@ def run_cleaning(
     found = list(stored(with_models=with_models))
     if not found:
         return say("nothing to delete")
-    for one in found:
-        say(str(one))
+    for place, what, paths in found:
+        say(f"{sum(map(_n_bytes, paths)) / 1e6:8.1f} MB  {place}  ({what})")
     if not with_models and any((user_data_folder() / name).exists() for name in ("paras", "workspaces")):
         say("the models that you trained are kept; `tinycopilot clean --all` deletes them, too")
     if not is_sure:
@@ -104,7 +94,7 @@ def run_cleaning(
     if with_models and (active := next(_active_runs(), None)):
         raise UserError(f"nothing was deleted: a training run is active in {active}; wait for it, or stop it")
     problems = []
-    for path in (path for one in found for path in one.paths):
+    for path in (path for _, _, paths in found for path in paths):
         try:
             _delete(path)
         except FileNotFoundError:

@@ -17,7 +17,7 @@ import sysconfig
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,15 +58,15 @@ def run_doctor(
     facts: dict[str, Any] = {}
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (raises nothing; without a home folder, nothing is found)
     server = str(_beside() or shutil.which("tinycopilot-server") or "tinycopilot-server")  # for editors' settings
-    checks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "installed": check_packages,
-        "model": lambda: check_model(model_path, tokenizer_path, ask_engine, facts),
-        "device": lambda: check_device(facts),
-        "folders": check_folders,
-        "editors": lambda: check_editors(Machine(sys.platform, os.environ, home), server),
-        "server": lambda: check_server(model_path, tokenizer_path, has_model="parameters" in facts.get("model", {})),
+    checks = {
+        "installed": check_packages(),
+        "model": check_model(model_path, tokenizer_path, ask_engine, facts),
+        "device": check_device(facts),
+        "folders": check_folders(),
+        "editors": check_editors(Machine(sys.platform, os.environ, home), server),
+        "server": check_server(model_path, tokenizer_path, facts),
     }
-    sections = {title: run_check(title, check) for title, check in checks.items()}
+    sections = {title: run_check(title, check) for title, check in checks.items()}  # in turn: each fills in `facts`
     if to_json:
         print(as_json(sections))
     else:
@@ -76,41 +76,39 @@ def run_doctor(
 
 def verdict(sections: Sections) -> list[tuple[str, str]]:
     """Return the last lines of the report, each with its style: the result, and what to do next."""
-    if not (n := n_problems(sections)):
-        return [("no problems found", "bold green"), ("\n" + _next_step(sections), "bold")]
-    return [(f"{n} problem{'s' * (n > 1)}; apply the fixes after ->, and run doctor again", "bold red")]
-
-
-def _next_step(sections: Sections) -> str:
-    """Return the next step if there are no problems: set up an editor, or type in it."""
-    editors = sections.get("editors", [])
+    if n := n_problems(sections):
+        return [(f"{n} problem{'s' * (n > 1)}; apply the fixes after ->, and run doctor again", "bold red")]
+    editors = sections["editors"]
+    step = "set up an editor"
     if any(one.facts.get("extension") or one.facts.get("files") for one in editors):
-        return (
-            "next: open a code file in your editor and type; `tinycopilot eval PROJECT` shows what it would have saved"
-        )
-    offered = next((one for one in editors if one.todo), None)
-    if offered is None:
-        return "next: set up an editor"
-    which = "" if offered.name == "editors" else f"{offered.name}: "
-    return f"next: set up an editor ({which}{offered.todo})"
+        step = "open a code file in your editor and type; `tinycopilot eval PROJECT` shows what it would have saved"
+    elif offered := next((one for one in editors if one.todo), None):
+        which = "" if offered.name == "editors" else f"{offered.name}: "
+        step = f"set up an editor ({which}{offered.todo})"
+    return [("no problems found", "bold green"), (f"\nnext: {step}", "bold")]
 
 
-def run_check(title: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def run_check(title: str, check: Iterator[Finding]) -> list[Finding]:
     """Return the findings of one section. If the check itself fails, the last finding reports the error."""
     findings = []
     try:
-        for finding in check():
+        for finding in check:
             findings.append(finding)
     except Exception as error:  # the other sections are still useful
-        line = str(error) if isinstance(error, UserError) else missing_library(traceback.format_exc())
-        if line:
+        if line := str(error) if isinstance(error, UserError) else missing_library(traceback.format_exc()):
             findings.append(problem_of(title, line))
         elif isinstance(error, ImportError):
             missing = (error.name or str(error)).partition(".")[0]
             findings.append(Finding(title, f"{missing} cannot be imported", Level.PROBLEM, f"pip install {missing}"))
         else:
-            text = f"the check failed ({type(error).__name__}: {error})"
-            findings.append(Finding(title, text, Level.PROBLEM, "please report this bug, with the complete output"))
+            findings.append(
+                Finding(
+                    title,
+                    f"the check failed ({type(error).__name__}: {error})",
+                    Level.PROBLEM,
+                    "please report this bug, with the complete output",
+                )
+            )
     return findings
 
 
@@ -123,8 +121,7 @@ def check_packages() -> Iterator[Finding]:
         if wrong := wrong_version(name, wanted):
             yield Finding(name, wrong, Level.PROBLEM, f'pip install "{name}{wanted}"')
         elif name in SHOWN:
-            version = metadata.version(name)
-            yield Finding(name, version, facts={"version": version})
+            yield Finding(name, metadata.version(name), facts={"version": metadata.version(name)})
     yield check_program(_beside(), shutil.which("tinycopilot-server"))
 
 
@@ -160,8 +157,8 @@ def _beside() -> Path | None:
     """Return the program `tinycopilot-server` next to this Python, if there is one."""
     ending = ".exe" if os.name == "nt" else ""
     folders = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
-    programs = [folder / f"tinycopilot-server{ending}" for folder in folders]
-    return next((program for program in programs if program.is_file()), None)
+    programs = (folder / f"tinycopilot-server{ending}" for folder in folders)
+    return next(filter(Path.is_file, programs), None)
 
 
 def check_program(beside: Path | None, on_path: str | None) -> Finding:
@@ -169,15 +166,25 @@ def check_program(beside: Path | None, on_path: str | None) -> Finding:
     name = "tinycopilot-server"
     facts = {"beside": str(beside) if beside else None, "on_path": on_path}
     if on_path is None and beside is None:
-        text = "found neither on the PATH nor next to this Python"
-        return Finding(name, text, Level.PROBLEM, "in a clone of tinycopilot, run: pip install .", facts)
+        return Finding(
+            name,
+            "found neither on the PATH nor next to this Python",
+            Level.PROBLEM,
+            "in a clone of tinycopilot, run: pip install .",
+            facts,
+        )
     if on_path is None:
         return Finding(
             name, f"not on the PATH, but at {beside}", Level.NOTE, "set this path in your editor's settings", facts
         )
     if beside is not None and os.path.realpath(beside) != os.path.realpath(on_path):
-        text = f"the program on the PATH belongs to another Python: {on_path}"
-        return Finding(name, text, Level.NOTE, f"to use {beside}, set this path in your editor's settings", facts)
+        return Finding(
+            name,
+            f"the program on the PATH belongs to another Python: {on_path}",
+            Level.NOTE,
+            f"to use {beside}, set this path in your editor's settings",
+            facts,
+        )
     return Finding(name, f"on the PATH: {on_path}", facts=facts)
 
 
@@ -190,22 +197,33 @@ def check_model(
     paths, origin = find_model(model_path, tokenizer_path)
     facts = {"path": str(paths.model), "origin": origin.name}
     if origin is Origin.SHIPPED and not is_as_shipped(paths.model):
-        text = f"a model that replaced the bundled one: {paths.model}"
         back = ["git", "-C", str(paths.model.parent), "checkout", "--", paths.model.name, paths.tokenizer.name]
-        todo = f"to restore the bundled one: {shell_command(*back)}"
-        yield Finding("which", text, Level.NOTE, todo, facts)
+        yield Finding(
+            "which",
+            f"a model that replaced the bundled one: {paths.model}",
+            Level.NOTE,
+            f"to restore the bundled one: {shell_command(*back)}",
+            facts,
+        )
     else:
         yield Finding("which", f"{origin.value}: {paths.model}", facts=facts)
     elsewhere, why = find_model(model_path, tokenizer_path, workspace=working_folder())
     if why is Origin.WORKSPACE:
-        text = f"in an editor that has this folder open: the model adapted to it, {elsewhere.model}"
-        yield Finding("which", text, facts={"path": str(elsewhere.model), "origin": why.name})
+        yield Finding(
+            "which",
+            f"in an editor that has this folder open: the model adapted to it, {elsewhere.model}",
+            facts={"path": str(elsewhere.model), "origin": why.name},
+        )
     in_paras = Path("paras", MODEL_NAME)
     if in_paras.exists() and os.path.realpath(in_paras) != os.path.realpath(paths.model):
-        text = "paras/ in this folder contains a model, which is used only if you specify it"
-        yield Finding("which", text, Level.NOTE, f"to use it: --model-path {in_paras}, or the modelPath setting")
+        yield Finding(
+            "which",
+            "paras/ in this folder contains a model, which is used only if you specify it",
+            Level.NOTE,
+            f"to use it: --model-path {in_paras}, or the modelPath setting",
+        )
     engine_facts |= ask_engine(paths)
-    model = engine_facts.get("model", {})
+    model = engine_facts["model"]
     if problem := model.get("problem"):
         yield problem_of("file", problem)
         return
@@ -237,12 +255,11 @@ def _quality(model: dict[str, Any], paths: "ModelPaths", *, is_users: bool) -> I
     )
     level, todo = Level.OK, ""
     if bits > WORSE * ships:
-        level = Level.PROBLEM if is_users else Level.NOTE
-        todo = "keep it if it is meant for a language other than Python"
+        level, todo = Level.NOTE, "keep it if it is meant for a language other than Python"
         if is_users:
+            level = Level.PROBLEM
             todo = f"to go back to the bundled model: {move_command((paths, unused_paths(paths)))}; or {todo}"
-    facts = {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)}
-    yield Finding("quality", text, level, todo, facts)
+    yield Finding("quality", text, level, todo, {"reference_bits": round(bits, 4), "shipped_bits": round(ships, 4)})
 
 
 def is_as_shipped(model: Path) -> bool:
@@ -258,25 +275,23 @@ def is_as_shipped(model: Path) -> bool:
 
 def check_folders() -> Iterator[Finding]:
     """Check that the user's folders can be written."""
-    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, home_folder, user_folders  # noqa: PLC0415
+    from tinycopilot.paths import HOW_TO_HAVE_A_HOME, NO_HOME, NO_HOME_KNOWN, user_folders  # noqa: PLC0415
 
     for name, (folder, kept) in user_folders().items():
         if NO_HOME in folder.parents:
-            text = f"{NO_HOME_KNOWN}: {kept} is not stored"
-            yield Finding(name, text, Level.PROBLEM, HOW_TO_HAVE_A_HOME)
+            yield Finding(name, f"{NO_HOME_KNOWN}: {kept} is not stored", Level.PROBLEM, HOW_TO_HAVE_A_HOME)
             continue
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-        facts = {"path": str(folder)}
+        text, level, todo = str(folder), Level.OK, ""
         try:
             with tempfile.TemporaryFile(dir=there):
                 pass
-            yield Finding(name, str(folder), facts=facts)
         except OSError as error:
-            text = f"{folder} cannot be written ({error.strerror}): {kept} is not stored"
+            text, level = f"{folder} cannot be written ({error.strerror}): {kept} is not stored", Level.PROBLEM
             todo = f"make {there} a writable folder with free space"
-            if there in home_folder().parents:  # the home folder does not exist
+            if there in Path(os.path.expanduser("~")).parents:  # noqa: PTH111 (the home folder does not exist)
                 todo = HOW_TO_HAVE_A_HOME
-            yield Finding(name, text, Level.PROBLEM, todo, facts)
+        yield Finding(name, text, level, todo, {"path": str(folder)})
     yield check_compiled_code()
 
 
@@ -286,8 +301,12 @@ def check_compiled_code() -> Finding:
 
     if compiled.CACHE is not None:
         return Finding("compiled", str(compiled.CACHE), facts={"path": str(compiled.CACHE)})
-    text = "no private folder is writable: compiled code is not cached, and each start takes some seconds longer"
-    return Finding("compiled", text, Level.PROBLEM, "set the environment variable NUMBA_CACHE_DIR to a private folder")
+    return Finding(
+        "compiled",
+        "no private folder is writable: compiled code is not cached, and each start takes some seconds longer",
+        Level.PROBLEM,
+        "set the environment variable NUMBA_CACHE_DIR to a private folder",
+    )
 
 
 def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
@@ -303,19 +322,25 @@ def check_device(engine_facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("torch", text, Level.NOTE, todo)
         return
     speed = "faster" if engine_facts["fast_bfloat16"] else "not faster"
-    text = f"{cores}; bfloat16, for training: {speed} than float32 in a trial"
-    yield Finding("cpu", text, facts={"cores": n_cores, "fast_bfloat16": engine_facts["fast_bfloat16"]})
+    yield Finding(
+        "cpu",
+        f"{cores}; bfloat16, for training: {speed} than float32 in a trial",
+        facts={"cores": n_cores, "fast_bfloat16": engine_facts["fast_bfloat16"]},
+    )
     yield Finding(
         "torch", f"{engine_facts['torch']}, built for {engine_facts['build']}", facts={"build": engine_facts["build"]}
     )
     gpus = engine_facts["gpus"]
-    text = f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none (not needed)"
-    yield Finding("gpu", text, facts={"gpus": gpus})
+    yield Finding(
+        "gpu",
+        f"{', '.join(gpus)} for training; the server uses the CPU" if gpus else "none (not needed)",
+        facts={"gpus": gpus},
+    )
 
 
-def check_server(model_path: str | None, tokenizer_path: str | None, *, has_model: bool) -> Iterator[Finding]:
+def check_server(model_path: str | None, tokenizer_path: str | None, engine_facts: dict[str, Any]) -> Iterator[Finding]:
     """Start the server, type, and report the answers and their latency."""
-    if not has_model:
+    if "parameters" not in engine_facts.get("model", {}):
         yield Finding("start", "skipped, because the model can't be used", Level.NOTE, "fix the model first")
         return
     start_s, times, n_shown, mb = asyncio.run(_round_trip(model_path, tokenizer_path))

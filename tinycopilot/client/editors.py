@@ -1,5 +1,6 @@
 """Check installed editors and their settings for tinycopilot. Other settings are never reported."""
 
+import itertools
 import json
 import os
 import re
@@ -89,34 +90,41 @@ class Machine:
         return len(path.parts) == 1 and self.which(word) is not None
 
 
-def check_editors(machine: Machine, server: str) -> list[Finding]:
-    """Return findings for each installed editor; `server` is the program that their settings should name."""
-    findings = [finding for code in machine.codes() for finding in check_vs_code(machine, *code, server)]
-    findings += check_nvim(machine, server)
-    if findings:
-        return findings
-    text = "found no settings for VS Code, code-server, VSCodium, Cursor or Neovim"
-    return [Finding("editors", text, Level.NOTE, f'see "Use it in your editor" in the README; the server is {server}')]
+def check_editors(machine: Machine, server: str) -> Iterator[Finding]:
+    """Yield findings for each installed editor; `server` is the program that their settings should name."""
+    codes = (check_vs_code(machine, *code, server) for code in machine.codes())
+    findings = list(itertools.chain(*codes, check_nvim(machine, server)))
+    yield from findings
+    if not findings:
+        text = "found no settings for VS Code, code-server, VSCodium, Cursor or Neovim"
+        yield Finding("editors", text, Level.NOTE, f'see "Use it in your editor" in the README; the server is {server}')
 
 
-def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> list[Finding]:
+def check_vs_code(machine: Machine, name: str, settings: Path, extensions: Path, server: str) -> Iterator[Finding]:
     """Check one kind of VS Code; no findings if it is not installed."""
     if not (settings.parent.is_dir() or extensions.is_dir()):
-        return []
+        return
     version = extension_version(extensions)
     try:
         own = own_settings(settings)
     except ValueError as error:
-        todo = "correct this file; the editor may ignore it, too"
-        return [Finding(name, f"{settings}: cannot be read: {error}", Level.PROBLEM, todo)]
+        yield Finding(
+            name,
+            f"{settings}: cannot be read: {error}",
+            Level.PROBLEM,
+            "correct this file; the editor may ignore it, too",
+        )
+        return
     listed = ", ".join(f"tinycopilot.{key} = {_short(value)}" for key, value in own.items()) or "default settings"
     facts = {"extension": version, "settings": own, "file": str(settings)}
     if version is None:
-        text = f"the extension is not installed{f' ({listed})' if own else ''}"
-        return [Finding(name, text, Level.NOTE, HOW_TO_EXTEND, facts)]
-    first = Finding(name, f"extension {version}; {listed}", Level.OK, facts=facts)
+        yield Finding(
+            name, f"the extension is not installed{f' ({listed})' if own else ''}", Level.NOTE, HOW_TO_EXTEND, facts
+        )
+        return
+    yield Finding(name, f"extension {version}; {listed}", Level.OK, facts=facts)
     finds_it = _is_built_beside(extensions / f"{EXTENSION}{version}" / "dist" / "extension.js", server)
-    return [first, *(Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server, finds_it))]
+    yield from (Finding(name, *wrong) for wrong in _wrong_settings(machine, own, server, finds_it))
 
 
 def _is_built_beside(script: Path, server: str) -> bool:
@@ -207,26 +215,31 @@ def _short(value: object) -> str:
     return text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + "..."
 
 
-def check_nvim(machine: Machine, server: str) -> list[Finding]:
+def check_nvim(machine: Machine, server: str) -> Iterator[Finding]:
     """Check Neovim; no findings if neither it nor a configuration of it exists."""
     program, mentions = machine.which("nvim"), nvim_mentions(machine.nvim)
     if program is None and not machine.nvim.is_dir():
-        return []
-    findings = [_nvim_version(program, bool(mentions))]
+        return
+    yield _nvim_version(program, bool(mentions))
     if machine.system == "win32":
         server = server.replace("\\", "/")  # in a string in Lua, a backslash begins an escape sequence
-    if not mentions:
-        todo = f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, see editors/nvim/README.md"
-        return [*findings, Finding("Neovim", f"{machine.nvim} does not mention tinycopilot", Level.NOTE, todo)]
-    files = ", ".join(sorted(mentions)[:3])
-    facts = {"folder": str(machine.nvim), "files": sorted(mentions)}
-    findings.append(Finding("Neovim", f"tinycopilot is mentioned in {files} of {machine.nvim}", facts=facts))
+    if mentions:
+        yield Finding(
+            "Neovim",
+            f"tinycopilot is mentioned in {', '.join(sorted(mentions)[:3])} of {machine.nvim}",
+            facts={"folder": str(machine.nvim), "files": sorted(mentions)},
+        )
+    else:
+        yield Finding(
+            "Neovim",
+            f"{machine.nvim} does not mention tinycopilot",
+            Level.NOTE,
+            f"require('tinycopilot').setup {{ cmd = {{ '{server}' }} }}, see editors/nvim/README.md",
+        )
     for name, words in mentions.items():
         for word in words:
             if not machine.is_program(word):
-                text = f"{name}: program {word} not found"
-                findings.append(Finding("Neovim", text, Level.PROBLEM, f"cmd = {{ '{server}' }}"))
-    return findings
+                yield Finding("Neovim", f"{name}: program {word} not found", Level.PROBLEM, f"cmd = {{ '{server}' }}")
 
 
 def _nvim_version(program: str | None, is_used: bool) -> Finding:
@@ -254,7 +267,9 @@ def _nvim_version(program: str | None, is_used: bool) -> Finding:
 def nvim_mentions(folder: Path) -> dict[str, list[str]]:
     """Return the files below `folder` that mention tinycopilot -> the paths of `tinycopilot-server` in them."""
     found = {}
-    for path in _scripts(folder):
+    for path in itertools.islice(_files(folder), MAX_FILES):
+        if path.suffix not in (".lua", ".vim"):
+            continue
         try:
             text = path.read_text("utf-8", "replace") if path.stat().st_size <= MAX_BYTES else ""
         except OSError:
@@ -271,13 +286,8 @@ def nvim_mentions(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _scripts(folder: Path) -> Iterator[Path]:
-    n_files = 0
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, but not those in hidden folders."""
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            n_files += 1
-            if n_files > MAX_FILES:
-                return
-            if name.endswith((".lua", ".vim")):
-                yield Path(here, name)
+        yield from (Path(here, name) for name in names)

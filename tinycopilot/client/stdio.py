@@ -42,8 +42,9 @@ class Editor:
         self.uri = Path(os.path.abspath(os.sep), "tinycopilot", name).as_uri()  # noqa: PTH100
         self.answer_ms: list[float] = []
         """Round-trip time of each inline completion request."""
-        item = types.TextDocumentItem(self.uri, "python", self.version, text)
-        client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+        client.text_document_did_open(
+            types.DidOpenTextDocumentParams(types.TextDocumentItem(self.uri, "python", self.version, text))
+        )
 
     def _cursor(self) -> types.Position:
         lines = self.text.split("\n")
@@ -99,28 +100,28 @@ async def running_server(model_path: str | None, tokenizer_path: str | None) -> 
     assert process is not None
     last_line = asyncio.ensure_future(_last_line(process.stderr))
     try:
-        async with asyncio.timeout(START_LIMIT_S):
-            params = types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
-            await asyncio.shield(client.initialize_async(params))  # as in Editor.suggestion
-            client.initialized(types.InitializedParams())
-            gone = asyncio.ensure_future(process.wait())
-            either: set[asyncio.Future[Any]] = {state, gone}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            gone.cancel()
-        if not state.done():
-            raise RuntimeError("it has exited")
-        if problem := state.result():
-            raise UserError(problem)
-        yield Server(client, process.pid, time.perf_counter() - began)
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                params = types.InitializeParams(types.ClientCapabilities(), initialization_options=options)
+                await asyncio.shield(client.initialize_async(params))  # as in Editor.suggestion
+                client.initialized(types.InitializedParams())
+                gone = asyncio.ensure_future(process.wait())
+                either: set[asyncio.Future[Any]] = {state, gone}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                gone.cancel()
+            if not state.done():
+                raise RuntimeError("it has exited")
+            if problem := state.result():
+                raise UserError(problem)
+            yield Server(client, process.pid, time.perf_counter() - began)
+        finally:
+            await _end(client, process)
+            await last_line
     except (TimeoutError, RuntimeError, ConnectionError) as error:  # pygls raises RuntimeError if the server has exited
-        await _end(client, process)
-        why = await last_line or str(error) or "no response in time"
+        why = last_line.result() or str(error) or "no response in time"
         raise UserError(
             f"the language server did not respond ({why}); run `tinycopilot serve` to see why, or reinstall tinycopilot"
         ) from None
-    finally:
-        await _end(client, process)
-        await last_line
 
 
 async def _last_line(stream: asyncio.StreamReader | None) -> str:
@@ -134,8 +135,6 @@ async def _last_line(stream: asyncio.StreamReader | None) -> str:
 
 async def _end(client: LanguageClient, process: asyncio.subprocess.Process) -> None:
     """Shut the server down as an editor does; kill it if it does not respond within END_LIMIT_S."""
-    if client.stopped and process.returncode is not None:
-        return
     try:
         async with asyncio.timeout(END_LIMIT_S):
             if process.returncode is None:

@@ -15,9 +15,10 @@ from tinycopilot import UserError
 from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.evaluation.comparison import Comparison, choose_held_out, measure_bits, near_duplicates
 from tinycopilot.evaluation.excerpts import Excerpt, from_middle, texts_in
+from tinycopilot.files.gitignore import Patterns, as_pattern
 from tinycopilot.files.left_out import LeftOut
-from tinycopilot.files.patterns import Patterns, as_pattern, normalize_suffixes
 from tinycopilot.files.secret_files import is_secret_place
+from tinycopilot.files.walking import normalize_suffixes
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import (
     ModelPaths,

@@ -13,7 +13,7 @@ from tinycopilot.evaluation.infill import KINDS, evaluate_infill, table
 from tinycopilot.evaluation.replay import replay_all, scores_by_file
 from tinycopilot.evaluation.report import page as report_page
 from tinycopilot.evaluation.score import Score, ShownSuggestion, calibration
-from tinycopilot.files.patterns import normalize_suffixes
+from tinycopilot.files.walking import normalize_suffixes
 from tinycopilot.page_file import check_page, write_page
 from tinycopilot.paths import Origin, describe_model, find_model, folder_to_index, real_path, user_path
 

@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
+from tinycopilot.atomic import open_regular
 from tinycopilot.files.gitignore import Rules, TooManyError, below, parse
 from tinycopilot.files.left_out import MAX_BYTES
-from tinycopilot.files.regular import open_regular
 
 Ignores = tuple[tuple[str, Rules], ...]
 """Folders from the top down, and the rules of their .gitignore files and of git's other lists."""

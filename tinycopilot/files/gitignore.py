@@ -13,35 +13,41 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from pathlib import Path
 
-MAX_PATTERNS = 20_000
-"""Maximum number of patterns in all .gitignore files that apply to a folder."""
-MAX_GLOBS = 1_000
-"""Maximum number of patterns that need a regular expression."""
-MAX_GLOB_BYTES = 20_000
-"""Maximum total length of these patterns, in bytes."""
-_LIMITS = (MAX_PATTERNS, MAX_GLOBS, MAX_GLOB_BYTES)
+from tinycopilot import UserError
+
+MAX_EFFORT = 40_000
+"""Maximum effort of all .gitignore files that apply to a folder. A pattern in a hash table has an effort of 1."""
+GLOB_EFFORT = 20
+"""Effort of a pattern that needs a regular expression, in addition to its length in bytes."""
 
 BOM = b"\xef\xbb\xbf"
 _SPECIAL = re.compile(rb"[*?\[\\]")
 _AFFIX = re.compile(rb"\*+([^*?\[\\]+)|([^*?\[\\]+)\*+")
 
 _NAMED_CLASSES = {
-    b"alnum": rb"[0-9A-Za-z]",
-    b"alpha": rb"[A-Za-z]",
-    b"blank": rb"[ \t]",
-    b"cntrl": rb"[\0-\x1f\x7f]",
-    b"digit": rb"[0-9]",
-    b"graph": rb"[!-~]",
-    b"lower": rb"[a-z]",
-    b"print": rb"[ -~]",
-    b"punct": rb"[!-/:-@\[-`{-~]",
-    b"space": rb"[ \t\r\n]",
-    b"upper": rb"[A-Z]",
-    b"xdigit": rb"[0-9A-Fa-f]",
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\0-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"!-~",
+    b"lower": rb"a-z",
+    b"print": rb" -~",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t\r\n",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
 }
-_CLASS_BYTES = {name: b"".join(re.findall(set_of, bytes(range(128)))) for name, set_of in _NAMED_CLASSES.items()}
+
+_ITEM = rb"(?>\[:([^\]]{0,40}):\]|\\?+(.)(?:-(?!\])\\?+(.))?+)"
+"""In brackets: a named class, or a byte, or a range of bytes."""
+_CLASS = rb"\[(?P<negation>[!^]?+)(?P<items>%b(?:(?!\])%b)*+)\]" % (_ITEM, _ITEM)
+"""A set of bytes in brackets. If `]` is its first item, it does not end it."""
+_TOKEN = re.compile(
+    rb"(?P<stars>\*++)|(?P<any>\?)|(?P<slash>\\?+/)|\\(?P<escaped>.)|(?P<byte>[^\[\\])|" + _CLASS, re.DOTALL
+)
 
 
 class PatternError(ValueError):
@@ -63,7 +69,7 @@ class Pattern:
     """One line of a .gitignore."""
 
     def __init__(self, line: bytes) -> None:
-        """`line` is not blank, and not a comment. Raises PatternError."""
+        """`line` is not blank, and not a comment. Raises PatternError; TooManyError if it is too long."""
         line = _folded(line)
         self.is_negated = line.startswith(b"!")
         glob = line.removeprefix(b"!")
@@ -71,22 +77,23 @@ class Pattern:
         glob = glob.removesuffix(b"/")
         self.is_for_names = b"/" not in glob
         """Whether it has no slash, and so is matched against the last component of a path only."""
-        self.glob = glob.removeprefix(b"/")
-        if not self.glob:
+        glob = glob.removeprefix(b"/")
+        if not glob:
             raise PatternError
-        self.is_literal = _SPECIAL.search(self.glob) is None
-        affix = _AFFIX.fullmatch(self.glob) if self.is_for_names and not self.is_literal else None
-        self.suffix, self.prefix = affix.groups(b"") if affix else (b"", b"")
-        """TEXT of the patterns `*TEXT` and `TEXT*` for names, which need no regular expression."""
-        self._source = b"" if self.is_literal or affix else _translated(self.glob, is_path=not self.is_for_names)
-
-    @cached_property
-    def _compiled(self) -> re.Pattern[bytes]:
-        return re.compile(self._source, re.DOTALL)
+        self.key: tuple[str, bytes] | None = None
+        """For a pattern that needs no regular expression: its kind, and the text to compare."""
+        if not _SPECIAL.search(glob):
+            self.key = ("name" if self.is_for_names else "path", glob)
+        elif self.is_for_names and (affix := _AFFIX.fullmatch(glob)):
+            self.key = ("suffix", affix[1]) if affix[1] else ("prefix", affix[2])
+        self.effort = 1 if self.key else GLOB_EFFORT + len(glob)
+        if self.effort > MAX_EFFORT:
+            raise TooManyError
+        self._glob = None if self.key else re.compile(_translated(glob, is_path=not self.is_for_names), re.DOTALL)
 
     def matches(self, path: bytes, name: bytes) -> bool:
         """Whether a glob matches `path`, relative to the folder of the .gitignore; `name` is its last component."""
-        return self._compiled.fullmatch(name if self.is_for_names else path) is not None
+        return self._glob is not None and self._glob.fullmatch(name if self.is_for_names else path) is not None
 
 
 def parse_line(line: bytes) -> Pattern | None:
@@ -114,26 +121,21 @@ class Rules:
     def __init__(self, patterns: Iterable[Pattern], above: "Rules | None" = None) -> None:
         """`above`: the rules of the parent .gitignore, whose patterns count toward the limits. Raises TooManyError."""
         self._verdicts: list[bool] = []
-        self._names, self._paths, self._prefixes, self._suffixes = _Table(), _Table(), _Table(), _Table()
-        self._globs: list[tuple[int, Pattern]] = []  # in reverse order
-        self._counts: list[int] = list(above._counts) if above else [0, 0, 0]
-        """Number of patterns and of globs, and total length of the globs, as in _LIMITS."""
+        self._last: dict[tuple[str, bytes], tuple[int, int]] = {}
+        """Key of patterns -> index of the last one that applies to files, and to folders."""
+        self._globs: list[tuple[int, Pattern]] = []
+        self._effort: int = above._effort if above else 0
         for i, pattern in enumerate(patterns):
             self._verdicts.append(not pattern.is_negated)
-            self._counts[0] += 1
-            if pattern.is_literal:
-                (self._names if pattern.is_for_names else self._paths).put(pattern.glob, i, pattern.is_for_folders)
-            elif pattern.suffix:
-                self._suffixes.put(pattern.suffix, i, pattern.is_for_folders)
-            elif pattern.prefix:
-                self._prefixes.put(pattern.prefix, i, pattern.is_for_folders)
+            if pattern.key:
+                for_files = self._last.get(pattern.key, (-1, -1))[0] if pattern.is_for_folders else i
+                self._last[pattern.key] = (for_files, i)
             else:
                 self._globs.append((i, pattern))
-                self._counts[1] += 1
-                self._counts[2] += len(pattern.glob)
-            if any(n > limit for n, limit in zip(self._counts, _LIMITS, strict=True)):
+            self._effort += pattern.effort
+            if self._effort > MAX_EFFORT:
                 raise TooManyError
-        self._globs.reverse()
+        self._affixes = {(kind, len(text)) for kind, text in self._last if kind in ("prefix", "suffix")}
 
     def __len__(self) -> int:
         return len(self._verdicts)
@@ -142,12 +144,10 @@ class Rules:
         """Whether `path`, relative to the folder of the .gitignore, is ignored; None if no pattern matches."""
         path = _folded(path)
         name = path.rpartition(b"/")[2]
-        last = max(self._names.get(name, is_folder), self._paths.get(path, is_folder))
-        for n in self._prefixes.lengths:
-            last = max(last, self._prefixes.get(name[:n], is_folder))
-        for n in self._suffixes.lengths:
-            last = max(last, self._suffixes.get(name[-n:], is_folder))
-        for i, pattern in self._globs:
+        keys = [("name", name), ("path", path)]
+        keys += [(kind, name[:n] if kind == "prefix" else name[-n:]) for kind, n in self._affixes]
+        last = max([self._last[key][is_folder] for key in keys if key in self._last], default=-1)
+        for i, pattern in reversed(self._globs):
             if i < last:
                 break
             if (is_folder or not pattern.is_for_folders) and pattern.matches(path, name):
@@ -162,21 +162,43 @@ class Rules:
         return any(self.check(folder, True) for folder in above) or bool(self.check(path, False))
 
 
-class _Table:
-    """Maps a text to the index of the last pattern with that text."""
+class Patterns:
+    """Patterns of files to exclude, in .gitignore syntax."""
 
-    def __init__(self) -> None:
-        self._last: dict[bytes, tuple[int, int]] = {}
-        self.lengths: set[int] = set()
+    def __init__(self, lines: Sequence[str] = ()) -> None:
+        """Raises UserError, whose text continues "must be ...", if a pattern is invalid, or if there are too many."""
+        patterns = []
+        try:
+            for line in lines:
+                patterns.append(parse_line(line.encode("utf-8", "surrogatepass")))
+            self._rules = Rules(filter(None, patterns))
+        except PatternError:
+            raise UserError(f"a list of .gitignore patterns ({line!r} is invalid)") from None
+        except TooManyError:
+            raise UserError(f"a shorter list of patterns ({len(lines):,} are too many, or too long)") from None
 
-    def put(self, text: bytes, i: int, is_for_folders: bool) -> None:
-        """Add pattern `i`; indexes must increase."""
-        self._last[text] = (self._last.get(text, (-1, -1))[0] if is_for_folders else i, i)
-        self.lengths.add(len(text))
+    def __bool__(self) -> bool:
+        return len(self._rules) > 0
 
-    def get(self, text: bytes, is_folder: bool) -> int:
-        """The index of the last pattern with this text; -1 if there is none."""
-        return self._last[text][is_folder] if text in self._last else -1
+    def match(self, name: str, folders: Iterable[str] = ()) -> bool:
+        """Whether a file, or a folder above it, matches, by its path below each of `folders` that contains it.
+
+        If none does, by its absolute path.
+        """
+        if not self:
+            return False
+        relative = [below(name, folder) for folder in folders if name.startswith(os.path.join(folder, ""))]  # noqa: PTH118
+        paths = relative or [below(name, "")]
+        return any(self._rules.check_with_parents(path.encode("utf-8", "surrogatepass")) for path in paths)
+
+
+def as_pattern(path: str) -> str:
+    """Return the pattern that matches exactly this file by its absolute path."""
+    return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", Path(path).as_posix().lstrip("/"))
+
+
+Segment = list[bytes]
+"""One component of a path: the regular expressions between its stars."""
 
 
 def _translated(glob: bytes, *, is_path: bool) -> bytes:
@@ -194,34 +216,28 @@ def _translated(glob: bytes, *, is_path: bool) -> bytes:
     return b"".join(expressions)
 
 
-Segment = list[bytes]
-"""One component of a path: the regular expressions between its stars."""
-
-
 def _groups(glob: bytes, is_path: bool) -> list[list[Segment]]:
     """Split a glob at `**` into groups of segments."""
     groups: list[list[Segment]] = [[[b""]]]
     first_special = _SPECIAL.search(glob)
     i = 0
     while i < len(glob):
-        byte = glob[i : i + 1]
-        segment = groups[-1][-1]
-        if byte == b"*":
-            end = len(glob) - len(glob[i:].lstrip(b"*"))
+        token = _TOKEN.match(glob, i)
+        if token is None:
+            raise PatternError
+        i, segment = token.end(), groups[-1][-1]
+        if token["stars"]:
             # git compares the text before the first wildcard separately, so `a**/b` is `a` and `**/b`.
-            begins = segment == [b""] or (first_special is not None and first_special.start() == i)
-            if is_path and end - i > 1 and begins and glob[end : end + 1] in (b"", b"/"):
+            begins = segment == [b""] or (first_special is not None and first_special.start() == token.start())
+            if is_path and len(token["stars"]) > 1 and begins and glob[i : i + 1] in (b"", b"/"):
                 groups.append([[b""]])
-                end += 1
+                i += 1
             else:
                 segment.append(b"")
-            i = end
-        elif byte == b"/" or glob[i : i + 2] == b"\\/":
+        elif token["slash"]:
             groups[-1].append([b""])
-            i += len(byte) if byte == b"/" else 2
         else:
-            source, i = _one(glob, i)
-            segment[-1] += source
+            segment[-1] += _one(token)
     # `**/**` equals `**`
     return [group for k, group in enumerate(groups) if group != [[b""]] or k in (0, len(groups) - 1)]
 
@@ -235,54 +251,21 @@ def _segment(parts: Segment) -> bytes:
     return first + middle + (b"[^/]*" + others[-1] if others[-1] else b"[^/]*+")
 
 
-def _one(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The expression for the token at `i`, which matches one byte, and the index after it."""
-    byte = glob[i : i + 1]
-    if byte == b"?":
-        return b"[^/]", i + 1
-    if byte == b"[":
-        return _class(glob, i + 1)
-    if byte == b"\\":
-        i += 1
-        byte = glob[i : i + 1]
-        if not byte:
+def _one(token: re.Match[bytes]) -> bytes:
+    """The expression for a token that matches one byte. Raises PatternError."""
+    if token["any"]:
+        return b"[^/]"
+    if token["items"] is None:
+        return re.escape(token["byte"] or token["escaped"])
+    members = b"^" if token["negation"] else b""
+    for name, first, last in re.findall(_ITEM, token["items"], re.DOTALL):
+        if not first and name not in _NAMED_CLASSES:
             raise PatternError
-    return re.escape(byte), i + 1
-
-
-def _class(glob: bytes, i: int) -> tuple[bytes, int]:
-    """The expression for `[...]`, and the index after it; `i` is after the opening bracket. A first `]` is literal."""
-    is_negated = glob[i : i + 1] in (b"!", b"^")
-    i += is_negated
-    members, before, is_first = set[int](), -1, True
-    while is_first or glob[i : i + 1] != b"]":
-        is_first = False
-        if glob[i : i + 1] == b"-" and before >= 0 and glob[i + 1 : i + 2] not in (b"", b"]"):
-            last, i = _escaped(glob, i + 1)
-            members.update(range(before, last + 1))
-            before = -1
-        elif named := re.compile(rb"\[:([^\]]*):\]").match(glob, i):
-            members.update(_named_class(named[1]))
-            before, i = -1, named.end()
-        else:
-            before, i = _escaped(glob, i)
-            members.add(before)
-    members = (set(range(256)) - members if is_negated else members) - {ord("/")}
-    return (b"[" + b"".join(b"\\x%02x" % member for member in sorted(members)) + b"]" if members else b"(?!)"), i + 1
-
-
-def _named_class(name: bytes) -> Sequence[int]:
-    if name not in _CLASS_BYTES:
-        raise PatternError
-    return _CLASS_BYTES[name]
-
-
-def _escaped(glob: bytes, i: int) -> tuple[int, int]:
-    """The byte at `i`, escaped or not, and the index after it. Raises PatternError at the end of the glob."""
-    i += glob[i : i + 1] == b"\\"
-    if i >= len(glob):
-        raise PatternError
-    return glob[i], i + 1
+        if last > first:
+            members += b"\\x%02x-\\x%02x" % (first[0], last[0])
+        else:  # a range whose end precedes its start has one byte
+            members += re.escape(first) if first else _NAMED_CLASSES[name]
+    return b"(?!/)[" + members + b"]"
 
 
 def below(path: str, top: str) -> str:

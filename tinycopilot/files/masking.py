@@ -15,7 +15,7 @@ detect.
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 MASK: Final = "\uffff"
 """Replaces each character of a secret."""
@@ -26,19 +26,13 @@ Span = tuple[int, int]
 """Start and end of a secret, in code points."""
 
 
-class TokenFormat(NamedTuple):
-    """A format of tokens that are recognized by their text alone."""
+def _format(needle: str, pattern: str, n_before: int = 0) -> tuple[str, re.Pattern[str], int]:
+    """A format of tokens that are recognized by their text alone.
 
-    needle: str
-    """A substring of every token of this format."""
-    pattern: re.Pattern[str]
-    """Matches the token; group 1, if there is one, is the secret."""
-    n_before: int = 0
-    """Maximum number of characters from the start of the pattern to the needle."""
-
-
-def _format(needle: str, pattern: str, n_before: int = 0) -> TokenFormat:
-    return TokenFormat(needle, re.compile(pattern, re.ASCII), n_before)
+    Every token contains `needle`. `pattern` matches the token; its group 1, if there is one, is the secret.
+    `n_before` is the maximum number of characters from the start of the pattern to the needle.
+    """
+    return needle, re.compile(pattern, re.ASCII), n_before
 
 
 _START = r"(?<![A-Za-z0-9])"
@@ -194,16 +188,10 @@ def _replaced(text: str, spans: list[Span]) -> str:
 
 def _tokens(text: str) -> Iterator[Span]:
     for needle, pattern, n_before in TOKEN_FORMATS:
-        at = text.find(needle)
-        while at >= 0:
-            if n_before:
-                starts = range(max(0, at - n_before), at + 1)
-                found = next((match for start in starts if (match := pattern.match(text, start))), None)
-            else:
-                found = pattern.match(text, at)
-            if found:
+        for at in _places(text, needle):
+            starts = range(max(0, at - n_before), at + 1)
+            if found := next(filter(None, (pattern.match(text, start) for start in starts)), None):
                 yield found.span(pattern.groups)
-            at = text.find(needle, found.end() if found else at + 1)
     yield from (found.span() for found in _DISCORD.finditer(text))
 
 
@@ -233,8 +221,8 @@ def _places(text: str, part: str) -> Iterator[int]:
 
 def _strictness(lowered: str, at: int, part: str, rest: str) -> int | None:
     """How random a literal with this name must look: 0 or, more, 1; None if the name is not that of a secret."""
-    words = [word for word in re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", rest) if word]
-    if words and words[-1].lower() in _DESCRIBES:
+    last_word = re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", rest.rstrip("_-"))[-1]
+    if last_word.lower() in _DESCRIBES:
         return None
     if part != "key":
         return int(part in _STRICT_PARTS)
@@ -297,17 +285,13 @@ def with_pem_masked(text: str, masked: str) -> str:
     while at >= 0:
         begin = _PEM_BEGIN.match(text, at)
         done = begin.end() if begin else at + 1
-        if begin and _PEM_BODY.match(text, done):
+        if begin and (body := _PEM_BODY.match(text, done)):
             end = _PEM_END.search(text, done, done + MAX_PEM_CHARS) if has_end else None
             has_end = end is not None  # if one key has no end, later ones have none: don't search again
-            done = end.start() if end else _end_of_pem_lines(text, done)
+            if end:
+                done = end.start()
+            elif lines := _PEM_LINES.match(text, body.end()):  # its last line is missing, for example while it is typed
+                done = lines.end()
             spans.append((begin.end(), done))
         at = text.find(_PEM, done)
     return _replaced(masked, spans)
-
-
-def _end_of_pem_lines(text: str, start: int) -> int:
-    """The end of a key whose last line is missing, for example while it is being typed."""
-    body = _PEM_BODY.match(text, start)
-    lines = _PEM_LINES.match(text, body.end() if body else start)
-    return lines.end() if lines else start

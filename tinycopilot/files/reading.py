@@ -9,10 +9,10 @@ from pathlib import Path
 from unicodedata import category
 
 from tinycopilot import UserError
+from tinycopilot.atomic import NotRegularError, open_regular
 from tinycopilot.files.left_out import MAX_BYTES, LeftOut, Reason
 from tinycopilot.files.masking import REACH_CHARS, mask, n_secrets, start_of_unfinished_key
 from tinycopilot.files.notebook_file import MAX_NOTEBOOK_BYTES, code_cells, is_notebook, joined
-from tinycopilot.files.regular import NotRegularError, open_regular
 from tinycopilot.files.secret_files import is_secret, is_secret_source
 
 MAX_WHOLE_BYTES = 100_000_000
@@ -76,15 +76,19 @@ def read_pieces(
         return
     # Neither a link nor its target may have the name of a secret.
     names = {path.name, Path(os.path.realpath(path)).name}
+    secret = NotTextError(
+        f"{path}: the name suggests keys or passwords, so the file is never read; rename it if it contains none",
+        Reason.SECRET,
+    )
     if any(map(is_secret, names)):
-        raise _secret(path)
+        raise secret
     rest = above = ""
     for i, piece in enumerate(_decoded(path, as_it_is, max_bytes, follow_link)):
         text = rest + piece
         n_whole = start_of_unfinished_key(text) if piece else len(text)  # an incomplete key moves to the next piece
         text, rest = text[:n_whole], text[n_whole:]
         if i == 0 and any(is_secret_source(name, text) for name in names):
-            raise _secret(path)
+            raise secret
         if text:
             yield text if as_it_is else mask(above + text)[len(above) :]  # a secret's name may be on the line above it
             above = text[max(text.rfind("\n", 0, -1) + 1, len(text) - REACH_CHARS) :]
@@ -105,13 +109,6 @@ def _notebook_source(path: Path, follow_link: bool) -> str:
 def _may_be_utf16(data: bytes) -> bool:
     """Whether the start of a file may be UTF-16: all characters are assigned, and none is NUL."""
     return all(character != "\0" and category(character) != "Cn" for character in data.decode("utf-16", "ignore"))
-
-
-def _secret(path: Path) -> NotTextError:
-    return NotTextError(
-        f"{path}: the name suggests keys or passwords, so the file is never read; rename it if it contains none",
-        Reason.SECRET,
-    )
 
 
 def _decoded(path: Path, as_it_is: bool, max_bytes: int | None, follow_link: bool) -> Iterator[str]:
@@ -186,16 +183,15 @@ def read_written(paths: Iterable[Path], root: Path, left_out: LeftOut) -> Iterat
             if os.path.normcase(os.path.realpath(path)) != os.path.normcase(expected):
                 raise NotTextError(f"{path}: a link", Reason.UNREADABLE)
             text = read_source(path, max_bytes=max_bytes_of(path.name), follow_link=False)
+            reason = why_not_written(path.name, text)
         except NotTextError as error:
-            left_out.add(error.reason, name)
-            continue
-        reason = why_not_written(path.name, text)
+            reason = error.reason
         if reason:
             left_out.add(reason, name)
-        else:
-            if n_masked := n_secrets(text):
-                left_out.add(Reason.MASKED, name, n_masked)
-            yield name, text
+            continue
+        if n_masked := n_secrets(text):
+            left_out.add(Reason.MASKED, name, n_masked)
+        yield name, text
 
 
 def max_bytes_of(name: str) -> int:

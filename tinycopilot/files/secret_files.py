@@ -110,12 +110,9 @@ def _stem_and_suffix(name: str) -> tuple[str, str]:
     return re.sub(r"[-. ]", "_", stem), suffix
 
 
-def is_secret_folder(name: str, names_in_it: "set[str] | None" = None) -> bool:
-    """Whether a folder with this name, which directly contains these files, holds keys or passwords."""
-    name = name.lower()
-    if name in SECRET_FOLDERS:
-        return True
-    if names_in_it is None or name not in _DATA_FOLDERS or ".git" in names_in_it:
+def is_secret_folder(name: str, names_in_it: set[str]) -> bool:
+    """Whether a folder with this name, which directly contains these files, holds data such as passwords."""
+    if name.lower() not in _DATA_FOLDERS or ".git" in names_in_it:
         return False
     return not any(_stem_and_suffix(inside.lower())[1] in _SOURCE_SUFFIXES for inside in names_in_it)
 

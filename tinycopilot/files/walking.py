@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
+from tinycopilot import UserError
 from tinycopilot.files.git_lists import ignores_above, is_ignored, with_gitignore
 from tinycopilot.files.gitignore import TooManyError, below
 from tinycopilot.files.left_out import MAX_DEPTH, LeftOut, Reason
 from tinycopilot.files.reading import max_bytes_of
-from tinycopilot.files.secret_files import is_secret, is_secret_folder
+from tinycopilot.files.secret_files import SECRET_FOLDERS, is_secret, is_secret_folder
 from tinycopilot.paths import composed
 
 RUN_FOLDER = re.compile(r"\..+\.run")
@@ -29,6 +30,16 @@ VENDORED = re.compile(
     r"_?vendor(s|ed)?|(3rd|third)[-_]?party|extern(als?)?|(node|jspm)_modules|bower_components|(site|dist)-packages"
 )
 """Folders of third-party code, in lower case; the names are from GitHub's Linguist."""
+
+
+def normalize_suffixes(words: Sequence[str]) -> tuple[str, ...]:
+    """Convert `py`, `.JS` and `c,h` to `.py`, `.js`, `.c`, `.h`. Raises UserError if one is invalid."""
+    suffixes = []
+    for word in (part.strip() for words_of_one in words for part in words_of_one.split(",")):
+        if not re.fullmatch(r"\.?[\w+#-]+(\.[\w+#-]+)*", word):
+            raise UserError(f"{word!r} is not a file extension; use, for example, --ext py")
+        suffixes.append("." + word.removeprefix(".").lower())
+    return tuple(dict.fromkeys(suffixes))
 
 
 def source_files(
@@ -127,17 +138,14 @@ def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]
 
 def _kind(entry: "os.DirEntry[str]") -> bool | None:
     """Whether an entry is a folder; None if neither that nor a regular file."""
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
-            return None if is_junction() else True
-        return False if entry.is_file(follow_symlinks=False) else None
-    except OSError:  # deleted meanwhile
-        return None
+    if entry.is_dir(follow_symlinks=False):
+        is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
+        return None if is_junction() else True
+    return False if entry.is_file(follow_symlinks=False) else None
 
 
 def _why_not_entered(name: str, depth: int) -> Reason | None:
-    if is_secret_folder(name):
+    if name.lower() in SECRET_FOLDERS:
         return Reason.SECRET
     if VENDORED.fullmatch(name.lower()):
         return Reason.VENDORED

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tinycopilot import UserError
-from tinycopilot.files.patterns import normalize_suffixes
+from tinycopilot.files.walking import normalize_suffixes
 from tinycopilot.model.gpt import GPTConfig, TinyGPT, load_pair
 from tinycopilot.model.storage.writing import as_tensors
 from tinycopilot.model.tokenizer import SimpleTokenizer

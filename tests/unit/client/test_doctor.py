@@ -178,7 +178,7 @@ def test_removed_extension_is_not_installed(tmp_path: Path) -> None:
     assert one.level is Level.NOTE
     for version in ("0.2.0", "0.10.0", "0.9.1"):
         extension(tmp_path, version=version)
-    assert "extension 0.10.0" in check_editors(machine(tmp_path), SERVER)[0].text
+    assert "extension 0.10.0" in next(check_editors(machine(tmp_path), SERVER)).text
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,8 @@ def test_old_unused_or_missing_neovim_is_not_a_problem(tmp_path: Path) -> None:
     assert SERVER in unmentioned.todo
     on_windows = Machine("win32", {"LOCALAPPDATA": str(tmp_path / "local")}, tmp_path)
     (tmp_path / "local" / "nvim").mkdir(parents=True)
-    assert (
-        "'C:/Users/me/tinycopilot-server.exe'" in check_nvim(on_windows, r"C:\Users\me\tinycopilot-server.exe")[1].todo
-    )
+    _, unmentioned = check_nvim(on_windows, r"C:\Users\me\tinycopilot-server.exe")
+    assert "'C:/Users/me/tinycopilot-server.exe'" in unmentioned.todo
 
 
 @pytest.mark.parametrize(
@@ -449,7 +448,7 @@ def failing(error: Exception) -> Iterator[Finding]:
     ],
 )
 def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, says: str, todo: str) -> None:
-    first, problem = run_check("section", lambda: failing(error))
+    first, problem = run_check("section", failing(error))
     assert first.level is Level.OK
     assert problem.level is Level.PROBLEM
     assert says in problem.text
@@ -457,7 +456,7 @@ def test_failed_check_is_one_line_and_keeps_other_findings(error: Exception, say
 
 
 def test_the_report_ends_with_the_next_step(tmp_path: Path) -> None:
-    none_set_up = check_editors(machine(tmp_path), "/v/bin/tinycopilot-server")
+    none_set_up = list(check_editors(machine(tmp_path), "/v/bin/tinycopilot-server"))
     assert 'next: set up an editor (see "Use it in your editor"' in doctor.verdict({"editors": none_set_up})[-1][0]
     ready = Finding("VS Code", "extension 1.0", facts={"extension": "1.0"})
     assert "next: open a code file" in doctor.verdict({"editors": [*none_set_up, ready]})[-1][0]
@@ -473,8 +472,7 @@ def test_an_extension_built_in_the_clone_needs_no_setting(tmp_path: Path) -> Non
     script.parent.mkdir(parents=True)
     for text, n_problems in (("x", 1), (f"x={json.dumps(str(clone))};", 0)):
         script.write_text(text)
-        found = check_editors(machine(tmp_path), server)
-        assert sum(one.level is Level.PROBLEM for one in found) == n_problems
+        assert levels(check_editors(machine(tmp_path), server)).count(Level.PROBLEM) == n_problems
 
 
 def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from tinycopilot import UserError
 from tinycopilot.cli import main
 from tinycopilot.completion.network import Network
 from tinycopilot.evaluation import adapt, comparison
-from tinycopilot.files.patterns import as_pattern
+from tinycopilot.files.gitignore import as_pattern
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.model.storage import load_data
 from tinycopilot.model.tokenizer import SimpleTokenizer

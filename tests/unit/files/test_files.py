@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tinycopilot import UserError
 from tinycopilot.files import reading
+from tinycopilot.files.gitignore import Patterns
 from tinycopilot.files.left_out import MAX_BYTES, LeftOut, Reason
 from tinycopilot.files.masking import MASK
-from tinycopilot.files.patterns import Patterns, normalize_suffixes
 from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written, why_not_written
-from tinycopilot.files.walking import source_files
+from tinycopilot.files.walking import normalize_suffixes, source_files
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,10 +1,11 @@
 """Limits and running time, which cannot be compared with git's."""
 
+import contextlib
 import time
 
 import pytest
 
-from tinycopilot.files.gitignore import MAX_GLOBS, MAX_PATTERNS, PatternError, Rules, TooManyError, parse, parse_line
+from tinycopilot.files.gitignore import GLOB_EFFORT, MAX_EFFORT, PatternError, Rules, TooManyError, parse, parse_line
 
 LONG = "a" * 250 + ".py"
 DEEP = "b/" * 200 + "d"
@@ -51,15 +52,15 @@ def test_many_patterns_cost_no_more_than_a_few() -> None:
 
 
 def test_pattern_limit_applies_to_all_files_of_one_path() -> None:
-    half = [f"a*{i}*b" for i in range(MAX_GLOBS // 2)]
+    half = [f"a*{i:03}*b" for i in range(MAX_EFFORT // (GLOB_EFFORT + 7) // 2)]
     above = Rules(parse("\n".join(half).encode()))
     Rules(parse("\n".join(half).encode()), above)
     with pytest.raises(TooManyError):
-        Rules(parse("\n".join([*half, "a*b*c"]).encode()), above)
+        Rules(parse("\n".join([*half, "a*b*c", "a*b*d"]).encode()), above)
     with pytest.raises(TooManyError):
-        rules(*("a" for _ in range(MAX_PATTERNS + 1)))
+        rules(*("a" for _ in range(MAX_EFFORT + 1)))
     with pytest.raises(TooManyError):
-        rules(*("*" + "?" * 200 for _ in range(101)))
+        rules(*("*" + "?" * 200 for _ in range(MAX_EFFORT // (GLOB_EFFORT + 201) + 1)))
 
 
 def test_last_matching_pattern_decides() -> None:
@@ -83,3 +84,13 @@ def test_comments_blanks_and_line_ends() -> None:
     tried = Rules(parse(b"\xef\xbb\xbfa\r\nb  \n\\#c\nd\\ \n\xff*x\n"))
     for name in (b"a", b"b", b"#c", b"d ", b"\xff_x"):
         assert tried.check(name, False), name
+
+
+@pytest.mark.parametrize("piece", ["[:", "[a", "[a-z]", "[!a]", "\\"])
+def test_long_line_is_refused_or_compiled_at_once(piece: str) -> None:
+    """Not in quadratic time."""
+    for n in (1_000, 7_000, 400_000):
+        since = time.process_time()
+        with contextlib.suppress(PatternError, TooManyError):
+            rules("*" + piece * n)
+        assert time.process_time() - since < 2

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import tinycopilot
-from tinycopilot.files.gitignore import MAX_GLOBS
+from tinycopilot.atomic import NotRegularError, open_regular
+from tinycopilot.files.gitignore import GLOB_EFFORT, MAX_EFFORT
 from tinycopilot.files.left_out import MAX_BYTES, MAX_DEPTH, LeftOut, Reason
 from tinycopilot.files.reading import NotTextError, read_pieces, read_source, read_written
-from tinycopilot.files.regular import NotRegularError, open_regular
 from tinycopilot.files.walking import source_files
 
 pytestmark = [
@@ -55,7 +55,7 @@ def test_gitignore_that_is_not_a_regular_file_is_ignored_as_by_git(root: Path, k
     assert names(root / ".") == ["a.py"]
 
 
-@pytest.mark.parametrize("text", ["a\n" * (MAX_BYTES // 2 + 1), "a*b*c\n" * (MAX_GLOBS + 1)])
+@pytest.mark.parametrize("text", ["a\n" * (MAX_BYTES // 2 + 1), "a*b*c\n" * (MAX_EFFORT // (GLOB_EFFORT + 5) + 1)])
 def test_folder_with_an_unusable_gitignore_is_skipped(root: Path, text: str) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "b.py").write_text("b = 1\n")

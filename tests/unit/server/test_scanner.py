@@ -13,8 +13,8 @@ from tinycopilot_server.scanner import Change, Found, Scanner, place_of, scope_o
 from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
+from tinycopilot.files.gitignore import Patterns
 from tinycopilot.files.left_out import LeftOut
-from tinycopilot.files.patterns import Patterns
 from tinycopilot.files.reading import read_written
 from tinycopilot.paths import workspace_model
 
