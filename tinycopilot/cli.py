@@ -604,7 +604,7 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
     from tinycopilot.completion.compiled import CACHE
     from tinycopilot.completion.engine import Engine
-    from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.completion.request import CompleterSettings
     from tinycopilot.paths import bundled_model
 
     if CACHE is None:

@@ -5,7 +5,7 @@ The client inserts exactly what it shows, so nothing is inserted that the user h
 
 import re
 
-from tinycopilot.completion.common_prefix import typed_through
+from tinycopilot.completion.request import typed_through
 
 _FIRST_LINE = re.compile(r"\s*[^\r\n]*")
 

@@ -10,7 +10,8 @@ from accept_safety import NO_PAIRS, Cursor, combinations, cursors, cursors_in_li
 
 from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.truncation import CompleterSettings, Prefix, truncate
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import Prefix, truncate
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",

@@ -8,7 +8,7 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from pygls.exceptions import JsonRpcException
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import ModelPaths, bundled_path
 
 

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.network import PIECE_LEN, Floats, Network
+from tinycopilot.completion.request import common_prefix_len
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_DRAFT_CHARS = 12

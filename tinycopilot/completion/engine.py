@@ -20,10 +20,19 @@ from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache, Predictor
-from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
+from tinycopilot.completion.request import (
+    CompleterSettings,
+    Request,
+    Result,
+    ScoredCharacter,
+    Silence,
+    Suggestion,
+    Why,
+    plain_line_ends,
+)
 from tinycopilot.completion.session_state import SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.truncation import Prefix, is_worth_showing, truncate
 from tinycopilot.files.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths

@@ -15,8 +15,9 @@ from typing import Final
 
 from tinycopilot.completion.insertion import BROKEN, Insertion, rest_of_line
 from tinycopilot.completion.lexical import State, advance, resolve, state_after
+from tinycopilot.completion.request import CompleterSettings, Suggestion
 from tinycopilot.completion.syntaxes import Syntax, syntax_of
-from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix, Suggestion, is_worth_showing
+from tinycopilot.completion.truncation import Obstacle, Prefix, is_worth_showing
 
 SUFFIX_CHARS: Final = 8
 OTHER: Final = 0.001

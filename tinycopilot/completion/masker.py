@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
+from tinycopilot.completion.request import common_prefix_len, common_suffix_len
 from tinycopilot.files.masking import MASK, REACH_CHARS, mask, mask_lines, with_pem_masked
 
 N_MASKERS: Final = 4

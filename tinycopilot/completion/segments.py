@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
+from tinycopilot.completion.request import common_prefix_len, common_suffix_len
 from tinycopilot.completion.suffix_array import BREAK, Header, SuffixArray, Symbols, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 

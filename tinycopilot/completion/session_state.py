@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.decoding import Reader
 from tinycopilot.completion.masker import Maskers
 from tinycopilot.completion.predictor import Place, PredictionCache
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion, typed_through
 
 
 class KeystrokeTracker:

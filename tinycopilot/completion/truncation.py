@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import Final, NamedTuple
@@ -11,18 +10,10 @@ from typing import Final, NamedTuple
 from tinycopilot.completion.insertion import Insertion
 from tinycopilot.completion.lexical import is_within
 from tinycopilot.completion.plausibility import Plausibility
+from tinycopilot.completion.request import CompleterSettings, Suggestion
 
 MIN_VISIBLE_CHARS = 2
 """Minimum number of non-blank characters: a shorter suggestion saves nothing."""
-READING_KEYS: Final = 0.4
-"""Cost of reading a suggestion, in keystrokes, at eagerness 0.5."""
-READING_SPAN: Final = 4.0
-"""The cost of reading is divided by this at eagerness 1, and multiplied by it at eagerness 0."""
-CONFIDENCE_SPAN: Final = 3.5
-"""The same factor for the minimum probability of a suggestion, which is at most MAX_LEAST."""
-MAX_LEAST: Final = 0.95
-SURE: Final = 0.5
-"""Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
 N_LINES_ABOVE: Final = 3
 """A line that repeats one of this many lines above is a decoding error: about 90 % of them are wrong."""
 LOOK_BACK_CHARS: Final = 2_000
@@ -30,43 +21,6 @@ LOOK_BACK_CHARS: Final = 2_000
 WAITING_KEYS: Final = 0.3
 """Keystrokes that another suggestion would have saved, per character typed through this one."""
 _UP_TO_LAST_WORD: Final = re.compile(r".*\w", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class CompleterSettings:
-    """The user's settings of completion."""
-
-    eagerness: float = 0.25
-    """From 0 (few suggestions) to 1 (many): lowers the required gain and probability."""
-    min_confidence: float = 0.2
-    """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at eagerness 0.5."""
-    max_chars: int = 120
-    """Maximum number of characters in a suggestion."""
-    max_lines: int = 3
-    """Maximum number of lines in a suggestion; several only at high confidence."""
-    threads: int = 1
-    """No effect: the network runs on one thread. Accepted so that existing settings stay valid."""
-
-    @property
-    def reading_keys(self) -> float:
-        """Cost of reading a suggestion, in keystrokes."""
-        return READING_KEYS * READING_SPAN ** (1 - 2 * self.eagerness)
-
-    def least_likely(self, n_lines: int) -> float:
-        """Minimum probability of a suggestion of `n_lines` lines."""
-        least = min(self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness), MAX_LEAST)
-        return max(least, SURE) if n_lines > 1 else least
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Text to insert at the cursor."""
-
-    text: str
-    confidence: float
-    """Product of the characters' probabilities as decoded; a lower bound after cutting or typing through."""
-    gain: float = 0.0
-    """Expected number of keystrokes saved, as decoded, minus the cost of reading."""
 
 
 class Obstacle(Enum):
@@ -114,7 +68,7 @@ class Prefixes:
     def __init__(
         self,
         decoded: Iterable[tuple[str, float]],
-        settings: "CompleterSettings",
+        settings: CompleterSettings,
         before: str = "",
         after: str = "",
         language: str = "python",

@@ -6,7 +6,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.decoding import (
     MAX_DRAFT_CHARS,
     Reader,
@@ -18,6 +17,7 @@ from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache
 from tinycopilot.completion.recorder import Recorder
+from tinycopilot.completion.request import common_prefix_len
 from tinycopilot.evaluation.scenarios import Step
 
 N_CHARS = {"plain": 4, "cached": 40, "drafted": 40}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.explain.source import read_target
 from tinycopilot.explain.subject import MAX_CHARS, subject
 from tinycopilot.explain.terminal import console, show

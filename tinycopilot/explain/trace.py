@@ -17,18 +17,10 @@ from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
 from tinycopilot.completion.recorder import Recorder, Step
-from tinycopilot.completion.request import Request
+from tinycopilot.completion.request import CompleterSettings, Request, Suggestion
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import (
-    CompleterSettings,
-    Obstacle,
-    Prefix,
-    Prefixes,
-    Stop,
-    Suggestion,
-    truncate,
-)
+from tinycopilot.completion.truncation import Obstacle, Prefix, Prefixes, Stop, truncate
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tinycopilot.completion.request import plain_line_ends
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings, plain_line_ends
 from tinycopilot.http.errors import RequestError
 from tinycopilot.http.fim import sides_of
 

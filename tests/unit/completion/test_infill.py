@@ -7,7 +7,7 @@ from engine_requests import suggest, type_at
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill, insertions
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import bundled_model
 
 SETTINGS = CompleterSettings()
