@@ -485,7 +485,7 @@ def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tup
     """Return a generator of ids on the compiled network, without PyTorch."""
     import numpy as np
 
-    from tinycopilot.completion.generation import generate
+    from tinycopilot.completion.decoding import generate
     from tinycopilot.completion.network import load_pair
 
     network, tokenizer = load_pair(paths.model, paths.tokenizer, int8=False)

@@ -1,27 +1,29 @@
 """Trace: a record of how the engine answers one request, made by a Tracer."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decoding import Decoded, decode, never
+from tinycopilot.completion.decoding import Decoded, DecodingStep, decode_steps, never
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import context_of
 from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
-from tinycopilot.completion.recorder import Recorder, Step
 from tinycopilot.completion.request import CompleterSettings, Request, Suggestion
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import Obstacle, Prefix, Prefixes, Stop, truncate
 from tinycopilot.model.tokenizer import DOCUMENT_START
+
+T = TypeVar("T")
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
 """Values of the `eagerness` setting for which a Trace has a decision."""
@@ -90,7 +92,7 @@ class Trace:
     """The text on both sides of the cursor, with secrets masked."""
     typed: list[TracedPrediction]
     """Predictions of the last characters before the cursor."""
-    steps: list[Step]
+    steps: list[DecodingStep]
     decoded: list[Decoded]
     """Decoded characters, as many as the highest eagerness needs."""
     ahead: list[TracedPrediction]
@@ -125,12 +127,12 @@ class Trace:
         return self.decision.suggestion
 
 
-def recorded(known: list[Decoded], source: Iterable[Decoded]) -> Iterator[Decoded]:
+def recorded(known: list[T], source: Iterable[T]) -> Iterator[T]:
     """Yield `known`, then the rest of `source`, which is appended to `known`."""
     yield from tuple(known)
-    for decoded in source:
-        known.append(decoded)
-        yield decoded
+    for one in source:
+        known.append(one)
+        yield one
 
 
 class Tracer(Engine):
@@ -144,20 +146,22 @@ class Tracer(Engine):
             predictions, logits = self._new_predictions(then), self._logits(then)
             typed.append(self._traced(then, logits, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
-        recorder = Recorder(Continuation(self.predictor, predictions, place.before))
-        reader, decoded = self._state.reader, list[Decoded]()
+        continuation = Continuation(self.predictor, predictions, place.before)
+        steps, decoded = list[DecodingStep](), list[Decoded]()
         decisions, settings = dict[float, Decision](), self.settings
-        source = decode(reader, recorder, place.before)
+        taken = recorded(steps, decode_steps(self._state.reader, continuation, place.before))
+        source = (one for step in taken for one in step.accepted)
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
         for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
             self.configure(dataclasses.replace(settings, eagerness=eagerness))
             decisions[eagerness] = self._decision(recorded(decoded, source), predictions, place)
         ahead = list[TracedPrediction]()
-        for i, logits in enumerate(recorder.logits[: len(decoded)]):
+        all_logits = (row for step in steps for row in step.logits[: len(step.accepted)])
+        for i, logits in enumerate(itertools.islice(all_logits, len(decoded))):
             then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
             ahead.append(self._traced(then, logits, predictions.at(then.before)))
         return Trace(
-            place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), settings,
+            place, typed, steps, decoded, ahead, dict(sorted(decisions.items())), settings,
             is_at_line_end=is_at_line_end(place.after),
             n_ngram_chars=self.ngrams.n_chars, mixture=self.mixture, alphabet=self.predictor.alphabet,
             **self._seen(place, ahead[0].prediction),
