@@ -11,9 +11,9 @@ import numpy as np
 from edit_session import Session
 from resident import Resident
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.indexing import IncrementalIndexing
 from tinycopilot.completion.ngram import Document, NGramModel, context_of
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 

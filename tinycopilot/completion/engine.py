@@ -14,11 +14,8 @@ from typing import Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Reader, decode, never
-from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
-from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.network import Floats, Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache, Predictor
 from tinycopilot.completion.request import (
     CompleterSettings,
@@ -32,7 +29,18 @@ from tinycopilot.completion.request import (
 )
 from tinycopilot.completion.session_state import SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import Prefix, is_worth_showing, truncate
+from tinycopilot.completion.truncation import (
+    MIN_FIRST_LOG_P,
+    SUFFIX_CHARS,
+    Prefix,
+    adds_secret,
+    infill,
+    insertions,
+    is_at_line_end,
+    is_worth_showing,
+    postprocess,
+    truncate,
+)
 from tinycopilot.files.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths

@@ -16,9 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MIN_WORD_CHARS, STRENGTH, count, interpolate
-from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
+from tinycopilot.completion.segments import NO_DOCUMENTS, Alphabet, Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
 from tinycopilot.files.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START

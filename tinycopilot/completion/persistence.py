@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from tinycopilot.atomic import atomic_write, open_owned
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
-from tinycopilot.completion.segments import MergedSegment
+from tinycopilot.completion.segments import Alphabet, MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray, padded
 from tinycopilot.files.masking import RULES_VERSION
 

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded
 from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, mix, verify
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import DEPTH, ORDERS
 
 LEARNING_RATE = 0.003

@@ -1,7 +1,6 @@
 """The verdict of `explain` in words: why a suggestion ends where it does, or why there is none."""
 
-from tinycopilot.completion.infill import SUFFIX_CHARS
-from tinycopilot.completion.truncation import Obstacle
+from tinycopilot.completion.truncation import SUFFIX_CHARS, Obstacle
 from tinycopilot.explain.trace import Cut, Decision, Trace
 from tinycopilot.files.masking import MASK
 from tinycopilot.page.words import quoted

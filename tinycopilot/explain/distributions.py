@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.predictor import Mixture, Prediction
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.page.words import name_of
 
 

@@ -9,18 +9,24 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded, DecodingStep, decode_steps, never
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import context_of
-from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache
 from tinycopilot.completion.request import CompleterSettings, Request, Suggestion
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import ORDERS
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import Obstacle, Prefix, Prefixes, Stop, truncate
+from tinycopilot.completion.truncation import (
+    Obstacle,
+    Prefix,
+    Prefixes,
+    Stop,
+    infill_obstacle,
+    is_at_line_end,
+    truncate,
+)
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 T = TypeVar("T")
@@ -102,7 +108,7 @@ class Trace:
     settings: CompleterSettings
     """The engine's settings."""
     is_at_line_end: bool
-    """Whether nothing follows the cursor on its line but brackets and the like; otherwise, infill.py decides."""
+    """Whether nothing follows the cursor on its line but brackets and the like; otherwise, `infill` decides."""
     context: str
     """The longest context before the cursor that was seen in the workspace; empty if there is none."""
     n_occurrences: int
@@ -173,7 +179,7 @@ class Tracer(Engine):
         where = (place.before, place.after, language)
         if not is_at_line_end(place.after):
             found = self._insertions(predictions, recorded(known, decoded), place, never)
-            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
+            cuts = [Cut(prefix, infill_obstacle(prefix, settings, *where)) for prefix in found]
             suggestion = self._infill(found, place)
             return Decision(settings, cuts, None, suggestion, suggestion)
         suggestion = self._best_of(recorded(known, decoded), place)

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycopilot.completion import ngram as ngram_module
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import word_successor
 from tinycopilot.completion.ngram import Document, NGramModel, context_of, plain_prediction, plain_successor
 from tinycopilot.completion.predictor import KINDS, kind_of
-from tinycopilot.completion.segments import Compaction, MergedSegment, Segment, symbols_of
+from tinycopilot.completion.segments import Alphabet, Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, LONG, ORDERS, RARE, SHORT_STRIDE, SuffixArray, padded
 from tinycopilot.model.tokenizer import DOCUMENT_START
 

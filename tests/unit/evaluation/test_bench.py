@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import DecodingStep, decode_steps
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.evaluation import bench, speed
 from tinycopilot.evaluation.scenarios import Step, cursor_jumps, edits_above, first_keys, long_text, typing_on
 from tinycopilot.evaluation.speed import measure_speed

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.evaluation import workspace as workspace_module
 from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.evaluation.workspace import WorkspaceIndex, are_near_duplicates, shingles

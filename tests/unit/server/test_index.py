@@ -14,8 +14,8 @@ from tinycopilot_server.notebooks import Notebook
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 
 
 class Engine:

@@ -6,10 +6,8 @@ from tinycopilot.completion.decoding import decode_steps, generate
 from tinycopilot.completion.distribution import count, interpolate, mix
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.forward import attend, forward
-from tinycopilot.completion.infill import infill
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.postprocess import postprocess
-from tinycopilot.completion.truncation import Prefixes, truncate
+from tinycopilot.completion.truncation import Prefixes, infill, postprocess, truncate
 from tinycopilot.explain import instrumented
 from tinycopilot.explain.panels import promoted
 from tinycopilot.model.tokenizer import SimpleTokenizer
