@@ -150,7 +150,10 @@ class Live:
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
-        memory = {"bytes": self.memory.n_bytes, "resident_mb": self.resident.mb}
+        memory = {
+            "bytes": sum(segment.n_bytes for segment, _ in self.memory.segments()),
+            "resident_mb": self.resident.mb,
+        }
         in_use = {"in_use_mb": self.resident.in_use_mb()} if is_last else {}
         self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
 

@@ -44,7 +44,7 @@ CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_nam
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 SOURCES = ("compiled.py", "distribution.py", "forward.py", "suffix_array.py")
-"""Files with compiled functions. Of this project, they import only each other (and compiled.py what writes its files)."""
+"""Files with compiled functions. Of this project, they import only each other (compiled.py: atomic.py, paths.py)."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags without `nnan` and `ninf`: sums may be reordered, eight terms at a time."""
