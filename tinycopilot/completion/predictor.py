@@ -8,7 +8,7 @@ only one way to complete a word, it is more probable than the mixture says.
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -34,7 +34,7 @@ KINDS: Final = tuple(dict.fromkeys(("lower", "upper", "digit", "underscore", "ot
 
 Key = int | str
 """Identifies a row of weights: the longest order seen, or the kind of the last character."""
-Row = tuple[float, float, float]
+Row = Sequence[float]
 """Weights of network, workspace and file."""
 INITIAL: Final[Mapping[Key, Row]] = {
     **dict.fromkeys((3, 4), (0.7, 0.2, 0.25)),
@@ -63,8 +63,7 @@ class Mixture:
         if not prediction.n_seen:
             return (1.0, 0.0, 0.0)
         summed = self.by_order[prediction.n_seen - 1] + self.by_kind[prediction.kind]
-        network, workspace, file = np.clip(summed, 0, MAX_WEIGHT).tolist()
-        return network, workspace, file
+        return tuple(np.clip(summed, 0, MAX_WEIGHT).tolist())
 
     def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
         """Mix a prediction again with these weights: log p, (A + 1,), before a word is completed.
