@@ -61,13 +61,11 @@ class Cache:
         if self.n_kept + n_new <= self._capacity:
             return
         n_kept = self._window + SPARE - 1
-        n = self.n_kept - n_kept
+        n, n_rows = self.n_kept - n_kept, self._n_before + n_kept
         for keys, values, conv_inputs in zip(self.keys, self.values, self.conv_inputs, strict=True):
             keys[:, :, :n_kept] = keys[:, :, n : n + n_kept]
             values[:, :, :n_kept] = values[:, :, n : n + n_kept]
-            if self._n_before:
-                n_rows = self._n_before + n_kept
-                conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
+            conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
         self._dropped += n
 
     def can_truncate(self, length: int) -> bool:

@@ -69,7 +69,7 @@ class Scheduler:
         self._latest: Job | None = None
         self._idle = threading.Event()
         self._idle.set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def is_ready(self) -> bool:
@@ -128,7 +128,7 @@ class Scheduler:
         A superseded request still reaches the engine, which learns from the keystroke. Raises RuntimeError if closed.
         """
         with self._lock:  # so that the latest job is also the last one submitted
-            self._cancel_latest()
+            self.cancel()
             cancelled = threading.Event()
             result = self.submit(partial(self._answer, request, cancelled.is_set, then))
             self._latest = Job(request, self.generation, cancelled, result)
@@ -145,11 +145,8 @@ class Scheduler:
     def cancel(self) -> None:
         """Stop computing for the latest request."""
         with self._lock:
-            self._cancel_latest()
-
-    def _cancel_latest(self) -> None:
-        if self._latest is not None:
-            self._latest.cancelled.set()
+            if self._latest is not None:
+                self._latest.cancelled.set()
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
