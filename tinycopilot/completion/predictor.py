@@ -131,8 +131,8 @@ class Place(NamedTuple):
     """Name of the document in the n-gram model; None: not indexed."""
     before: str
     after: str
-    language: str = ""
-    """LSP's language identifier; "": given by the document's name."""
+    language: str = "python"
+    """LSP's language identifier, as `language_of` returns it."""
 
 
 @dataclass

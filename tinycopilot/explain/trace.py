@@ -17,7 +17,6 @@ from tinycopilot.completion.predictor import Continuation, Mixture, Place, Predi
 from tinycopilot.completion.request import CompleterSettings, Request, Suggestion
 from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import (
     Obstacle,
     Prefix,
@@ -149,7 +148,7 @@ class Tracer(Engine):
         place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
         for n in range(max(0, len(place.before) - n_typed), len(place.before)):
             then = place._replace(before=place.before[:n], after="")
-            predictions, logits = self._new_predictions(then), self._logits(then)
+            predictions, logits = self._new_predictions(then), self._state.reader.read(then.before)[0]
             typed.append(self._traced(then, logits, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
         continuation = Continuation(self.predictor, predictions, place.before)
@@ -175,8 +174,7 @@ class Tracer(Engine):
 
     def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
         known = list[Decoded]()
-        settings, language = self.settings, language_of(place.document, place.language)
-        where = (place.before, place.after, language)
+        settings, where = self.settings, (place.before, place.after, place.language)
         if not is_at_line_end(place.after):
             found = self._insertions(predictions, recorded(known, decoded), place, never)
             cuts = [Cut(prefix, infill_obstacle(prefix, settings, *where)) for prefix in found]
