@@ -122,10 +122,8 @@ class Network:
         layers = [f"blocks.{i}." for i in range(config.n_layers)]
 
         def block_vectors(layer: str, i: int) -> Floats:
-            vectors = [weights[f"{layer}ln{i}.weight"][None], weights[f"{layer}ln{i}.bias"][None]]
-            if config.conv_width > 1:
-                vectors.append(weights[f"{layer}conv{i}.taps"])
-            return np.concatenate(vectors)
+            taps = [weights[f"{layer}conv{i}.taps"]] if config.conv_width > 1 else []
+            return np.vstack([weights[f"{layer}ln{i}.weight"], weights[f"{layer}ln{i}.bias"], *taps])
 
         embedding = np.array(weights["embedding.weight"], np.float32, order="C")  # (V, C)
         vectors = np.stack([[block_vectors(layer, i) for i in (1, 2)] for layer in layers])  # (L, 2, 2 + K - 1, C)
