@@ -216,16 +216,12 @@ class NGramModel:
         for name, segment in changes.items():
             self._change(name, segment)
 
-    @property
-    def _at_hand(self) -> str | None:
-        """The current document."""
-        return next(reversed(self._recent), None)
-
     def _drop_oldest(self) -> None:
         if (n_chars := self.n_chars) <= self.max_chars:
             return
+        current = next(reversed(self._recent), None)
         for name in sorted(self._last_used_s, key=lambda name: self._last_used_s[name]):
-            if n_chars > self.max_chars and name != self._at_hand:
+            if n_chars > self.max_chars and name != current:
                 n_chars -= len(self.segment(name) or ())
                 self.drop(name)
         self._remove_gone()
