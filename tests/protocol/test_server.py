@@ -158,9 +158,9 @@ async def test_python_only_line_separators(start: Start, saved: ModelPaths) -> N
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
 # Continues even where several lines are improbable.
 BOLD = """
-from tinycopilot.completion import truncation
+from tinycopilot.completion import request
 from tinycopilot_server.__main__ import main
-truncation.SURE = 0
+request.SURE = 0
 main()
 """
 
