@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from tinycopilot.completion.compiled import array_at, compiled
-from tinycopilot.completion.suffix_array import BREAK, DEPTH, bound, symbol_at
+from tinycopilot.completion.suffix_array import BREAK, DEPTH, symbol_at
 
 FLOOR = math.log(1e-6)
 """Minimum log p of a character in each model."""
@@ -169,8 +169,8 @@ def word_successor(headers, kind_of, context):  # type: ignore[no-untyped-def]
     bounds, n_occurrences = np.empty((len(headers), 2), np.int64), np.int64(0)
     for i in range(len(headers)):
         symbols, positions, _ = _arrays(headers[i])
-        low = bound(symbols, positions, np.int64(0), len(positions), context, np.int64(0), n, np.bool_(False))
-        high = bound(symbols, positions, low, len(positions), context, np.int64(0), n, np.bool_(True))
+        low = _bound(symbols, positions, np.int64(0), len(positions), context, np.int64(0), n, np.bool_(False))
+        high = _bound(symbols, positions, low, len(positions), context, np.int64(0), n, np.bool_(True))
         bounds[i, 0], bounds[i, 1] = low, high
         n_occurrences += headers[i, 0] * (high - low)
     if n_occurrences > MAX_OCCURRENCES:
@@ -266,8 +266,8 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
     for row, order in enumerate(orders):
         if order > len(context):
             return
-        low = bound(symbols, positions, low, high, context, known, order, np.bool_(False))
-        high = bound(symbols, positions, low, high, context, known, order, np.bool_(True))
+        low = _bound(symbols, positions, low, high, context, known, order, np.bool_(False))
+        high = _bound(symbols, positions, low, high, context, known, order, np.bool_(True))
         if low == high:
             return
         known = order
@@ -280,6 +280,28 @@ def _add_counts(symbols, positions, following, until, stride, context, orders, c
         if first < last:
             for symbol in range(until.shape[1]):
                 counts[row, symbol] += sign * (until[last, symbol] - until[first, symbol])
+
+
+@compiled
+def _bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
+    """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
+
+    All of them are known to follow the last `known` symbols of `context`.
+    """
+    n = len(context)
+    while low < high:
+        middle = (low + high) // 2
+        position, is_before = positions[middle], after
+        for depth in range(known + 1, order + 1):
+            symbol, wanted = symbols[position - depth], context[n - depth]
+            if symbol != wanted:
+                is_before = symbol < wanted
+                break
+        if is_before:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled

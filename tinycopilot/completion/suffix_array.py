@@ -180,39 +180,27 @@ def _sorted(symbols, positions):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def bound(symbols, positions, low, high, context, known, order, after):  # type: ignore[no-untyped-def]
-    """The first of positions[low:high] whose context is not before (`after`: is after) the last `order` of `context`.
-
-    All of them are known to follow the last `known` symbols of `context`.
-    """
-    n = len(context)
-    while low < high:
-        middle = (low + high) // 2
-        position, is_before = positions[middle], after
-        for depth in range(known + 1, order + 1):
-            symbol, wanted = symbols[position - depth], context[n - depth]
-            if symbol != wanted:
-                is_before = symbol < wanted
-                break
-        if is_before:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
 def _ranks(symbols, positions, other_symbols, others, same_until):  # type: ignore[no-untyped-def]
     """The rank, among the sorted `positions`, of each of `others`, positions in another version of the text.
 
     Both versions are equal up to `same_until`. Among equal contexts, only smaller positions below `same_until` precede.
     """
-    ranks, n = np.empty(len(others), np.int64), len(positions)
+    ranks = np.empty(len(others), np.int64)
     for i, other in enumerate(others):
-        context = other_symbols[other - DEPTH : other]
-        low = bound(symbols, positions, np.int64(0), n, context, np.int64(0), DEPTH, np.bool_(False))
-        high = bound(symbols, positions, low, n, context, np.int64(0), DEPTH, np.bool_(True))
-        ranks[i] = low + np.searchsorted(positions[low:high], min(other, same_until))
+        low, high = 0, len(positions)
+        while low < high:
+            middle = (low + high) // 2
+            position = positions[middle]
+            is_before = position < min(other, same_until)
+            for depth in range(1, DEPTH + 1):
+                if symbols[position - depth] != other_symbols[other - depth]:
+                    is_before = symbols[position - depth] < other_symbols[other - depth]
+                    break
+            if is_before:
+                low = middle + 1
+            else:
+                high = middle
+        ranks[i] = low
     return ranks
 
 
