@@ -32,8 +32,8 @@ from heldout_bits import LISTING, PACKAGES, fetch
 
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine, Request, Why
-from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.truncation import CompleterSettings, is_worth_showing, truncate
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import is_at_line_end, is_worth_showing, postprocess, truncate
 from tinycopilot.paths import model_to_load
 
 MAX_PAIRS = 3

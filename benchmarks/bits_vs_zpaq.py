@@ -34,7 +34,7 @@ from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.ngram import NGramModel
 from tinycopilot.completion.predictor import Mixture
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.evaluation.excerpts import Excerpt, WorkspaceIndex, from_list, texts_in
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.model.tokenizer import DOCUMENT_START

@@ -32,7 +32,7 @@ from pathlib import Path
 import torch
 from decode_peers import PACKAGES, PEERS, Peer
 
-from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode
+from tinycopilot.completion.decoding import MAX_DRAFT_CHARS, Reader, decode_steps
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache, Predictor
 from tinycopilot.evaluation.scenarios import index_stdlib, load_typing_texts
@@ -103,7 +103,8 @@ class Race:
         """With a cold cache."""
         continuation = Continuation(predictor, PredictionCache(place), place.before)
         reader = Reader(self.network, self.tokenizer)
-        decoded = decode(reader, continuation, place.before, max_draft_chars=max_draft_chars)
+        steps = decode_steps(reader, continuation, place.before, max_draft_chars=max_draft_chars)
+        decoded = (one for step in steps for one in step.accepted)
         return "".join(character for character, _ in islice(decoded, N_CHARS))
 
     def run(self, prompts: list[tuple[str, str]]) -> tuple[dict[str, float], dict[str, int]]:

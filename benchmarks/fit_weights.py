@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.evaluation.excerpts import WorkspaceIndex, from_paths, texts_in
 from tinycopilot.evaluation.score import Score
 from tinycopilot.files.left_out import LeftOut

@@ -31,7 +31,7 @@ from typing import Any
 from server_load import Typist, options
 from stdio_client import StdioClient
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.evaluation.scenarios import Step, load_typing_texts, typing_on
 from tinycopilot.evaluation.score import percentile
 

@@ -27,7 +27,7 @@ from tinycopilot_server.session import STATUS
 from tinycopilot.client.demo import OPENED, TYPED
 from tinycopilot.client.stdio import Editor
 from tinycopilot.completion.engine import Engine, Request
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.evaluation.score import percentile
 from tinycopilot.paths import model_to_load
 

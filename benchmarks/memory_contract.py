@@ -74,7 +74,7 @@ def measure(n_bytes: int, n_edits: int) -> dict[str, Any]:
     memory, resident = new_memory(), Resident()
     say(f"indexing {len(texts):,} documents")
     indexed = {"s": round(index(memory, texts), 2), "mb": resident.mb, "highest_mb": resident.highest_mb}
-    indexed["index_mb"] = round(memory.n_bytes / 1e6, 1)
+    indexed["index_mb"] = round(sum(segment.n_bytes for segment, _ in memory.segments()) / 1e6, 1)
     settled_us = percentiles(prediction_us(memory, befores))
     say(f"{n_edits:,} edits")
     live = Live(memory, session, resident)

@@ -11,9 +11,9 @@ import numpy as np
 from edit_session import Session
 from resident import Resident
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.indexing import IncrementalIndexing
 from tinycopilot.completion.ngram import Document, NGramModel, context_of
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import DEPTH
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS
 
@@ -150,7 +150,10 @@ class Live:
         self._settle()
         gc.collect()
         n_chars = sum(len(piece) for document in self.session.documents.values() for piece in document)
-        memory = {"bytes": self.memory.n_bytes, "resident_mb": self.resident.mb}
+        memory = {
+            "bytes": sum(segment.n_bytes for segment, _ in self.memory.segments()),
+            "resident_mb": self.resident.mb,
+        }
         in_use = {"in_use_mb": self.resident.in_use_mb()} if is_last else {}
         self.looks.append({"edits": n_done, "settled": len(self.settle_s), "chars": n_chars, **memory, **in_use})
 

@@ -17,7 +17,7 @@ import numpy as np
 from heldout_bits import PACKAGES, excerpts
 from numpy.typing import NDArray
 
-from tinycopilot.completion.generation import generate
+from tinycopilot.completion.decoding import generate
 from tinycopilot.completion.network import load_pair
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.paths import model_to_load

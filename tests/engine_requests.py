@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tinycopilot.completion.decoding import never
 from tinycopilot.completion.engine import Engine, Request, Result, Why
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 
 
 def suggest(

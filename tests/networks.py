@@ -3,7 +3,7 @@
 import torch
 
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 
 EVERYTHING = CompleterSettings(eagerness=1, min_confidence=0, max_chars=12, max_lines=12)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.evaluation.replay import ReplayResult, replay
 

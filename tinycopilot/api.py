@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence, Why
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.completion.request import CompleterSettings, Suggestion
 from tinycopilot.extras import require_torch
 from tinycopilot.paths import model_to_load, user_path
 

@@ -567,7 +567,7 @@ def _generator_on_cpu(paths: "ModelPaths", arguments: argparse.Namespace) -> tup
     """Return a generator of ids on the compiled network, without PyTorch."""
     import numpy as np
 
-    from tinycopilot.completion.generation import generate
+    from tinycopilot.completion.decoding import generate
     from tinycopilot.completion.network import load_pair
 
     network, tokenizer = load_pair(paths.model, paths.tokenizer, int8=False)
@@ -680,7 +680,7 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
     from tinycopilot.completion.compiled import CACHE
     from tinycopilot.completion.engine import Engine
-    from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.completion.request import CompleterSettings
     from tinycopilot.paths import bundled_model
 
     if CACHE is None:

@@ -164,7 +164,7 @@ def http_token_path() -> Path:
     return _user_folder(platformdirs.user_state_dir) / "http-token"
 
 
-MAX_CACHED_NAME_CHARS = 110
+MAX_CACHED_NAME_CHARS = 115
 """Limit of the file names in the folder of compiled code; in deep folders, Windows allows no name of this length."""
 
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 from lsprotocol import types
 
-from tinycopilot.completion.common_prefix import typed_through
 from tinycopilot.completion.lexical import lexical_context
-from tinycopilot.completion.request import Request, Result, Silence, Why
+from tinycopilot.completion.request import Request, Result, Silence, Suggestion, Why, typed_through
 from tinycopilot.completion.scheduler import Job, Scheduler
-from tinycopilot.completion.truncation import Suggestion
 from tinycopilot_server.documents import WINDOW_CHARS, Document, split_lines, to_units
 from tinycopilot_server.index import Index
 from tinycopilot_server.session import Session

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from tinycopilot import UserError
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.completion.syntaxes import WRITTEN, language_of_suffix
-from tinycopilot.completion.truncation import CompleterSettings
 from tinycopilot.files.gitignore import Patterns
 
 

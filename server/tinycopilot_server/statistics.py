@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tinycopilot.atomic import atomic_write, open_owned
-from tinycopilot.completion.common_prefix import common_prefix_len, typed_through
+from tinycopilot.completion.request import common_prefix_len, typed_through
 
 KIND, VERSION = "tinycopilot statistics", 1
 COUNTS = (

@@ -17,6 +17,7 @@ from tinycopilot.completion.decoding import (
     Decoded,
     Reader,
     decode,
+    decode_steps,
     network_alone,
     network_logits,
     plain_decode,
@@ -170,7 +171,8 @@ def test_ngram_drafts_change_nothing(
     choose = partial(predictor.likeliest, plain_cache)
     wanted = list(itertools.islice(plain_decode(network_logits(network, tokenizer, text), choose, text), N))
     continuation = Continuation(predictor, cache, text)
-    decoded = decode(Reader(network, tokenizer), continuation, text, max_draft_chars=max_draft_chars)
+    steps = decode_steps(Reader(network, tokenizer), continuation, text, max_draft_chars=max_draft_chars)
+    decoded = (one for step in steps for one in step.accepted)
     assert_same(list(itertools.islice(decoded, N)), wanted)
     for end, prediction in plain_cache.by_end.items():
         assert cache.by_end[end].log_probs == pytest.approx(prediction.log_probs, rel=1e-4, abs=1e-5)

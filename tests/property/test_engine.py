@@ -14,7 +14,7 @@ from networks import compiled, sure
 from tinycopilot.completion import engine as engine_module
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 

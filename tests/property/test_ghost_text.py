@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycopilot.completion.request import Request
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Request, Suggestion
 from tinycopilot.tui.ghost_text import ALL, LINE, WORD, GhostText
 
 TEXTS = st.text("ab \n", min_size=1, max_size=4)

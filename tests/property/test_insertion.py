@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from accept_safety import NO_PAIRS, Cursor, combinations, cursors, cursors_in_lines, faults, judge
 
-from tinycopilot.completion.infill import obstacle
-from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.truncation import CompleterSettings, Prefix, truncate
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import Prefix, infill_obstacle, is_at_line_end, postprocess, truncate
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 FILES = ("argparse.py", "ast.py", "cgi.py", "configparser.py", "dataclasses.py", "json/decoder.py", "pprint.py",
@@ -66,7 +65,10 @@ def test_text_accepted_in_the_middle_of_a_line_keeps_the_code_valid(name: str) -
         begun = cursor.before.rpartition("\n")[2]
         for decoded, is_code in zip(texts(cursor, text, dice), (True, False), strict=True):
             inserted = decoded.partition("\n")[0][: dice.randint(2, 20)]
-            if obstacle(Prefix(inserted, 1.0, 1.0, 0.0, 0.0), CompleterSettings(), cursor.before, after) is not None:
+            if (
+                infill_obstacle(Prefix(inserted, 1.0, 1.0, 0.0, 0.0), CompleterSettings(), cursor.before, after)
+                is not None
+            ):
                 continue
             n_accepted += 1
             found = judge(cursor, inserted, NO_PAIRS, by_word=True)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycopilot.completion.masker import Masker, Maskers
+from tinycopilot.completion.session_state import Masker, Maskers
 from tinycopilot.files.masking import MASK, mask
 
 TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3

@@ -14,7 +14,7 @@ from networks import EVERYTHING, randomize, sure
 from pytest_lsp import ClientServerConfig, LanguageClient
 from tinycopilot_server.settings import camel_case
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig, TinyGPT
 from tinycopilot.model.tokenizer import BASIC_CHARACTERS, SimpleTokenizer
 from tinycopilot.paths import ModelPaths

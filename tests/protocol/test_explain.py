@@ -8,7 +8,7 @@ from explain_page import Page
 from lsp_editor import Editor, Start, oracle
 from lsprotocol import types
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import ModelPaths, explanation_path
 
 SECRET = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD3eFg"

@@ -13,7 +13,7 @@ from lsprotocol.types import PositionEncodingKind as Kind
 from networks import EVERYTHING
 
 from tinycopilot.completion.engine import Engine, Request
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import ModelPaths
 
 EMOJI = "\N{GRINNING FACE}"

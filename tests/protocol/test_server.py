@@ -8,7 +8,7 @@ from lsprotocol import types
 from lsprotocol.types import PositionEncodingKind as Kind
 from pygls.exceptions import JsonRpcException
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import ModelPaths, bundled_path
 
 
@@ -158,9 +158,9 @@ async def test_python_only_line_separators(start: Start, saved: ModelPaths) -> N
 BUSY = CompleterSettings(min_confidence=0, max_chars=100_000, max_lines=100_000)
 # Continues even where several lines are improbable.
 BOLD = """
-from tinycopilot.completion import truncation
+from tinycopilot.completion import request
 from tinycopilot_server.__main__ import main
-truncation.SURE = 0
+request.SURE = 0
 main()
 """
 

@@ -15,7 +15,7 @@ from tinycopilot_server.__main__ import main as server_main
 
 from tinycopilot import cli
 from tinycopilot.cli import main
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.model.gpt import GPTConfig
 from tinycopilot.paths import ModelPaths, bundled_model, user_model
 from tinycopilot.training import setup

@@ -261,7 +261,7 @@ def test_ghost_text_logic_needs_no_terminal() -> None:
 
 LIGHT = (
     "tinycopilot", "tinycopilot.api", "tinycopilot.cli", "tinycopilot.model.storage.weights",
-    "tinycopilot.completion.generation", "tinycopilot.tui.run", "tinycopilot.explain.run", "tinycopilot.explain.page",
+    "tinycopilot.completion.decoding", "tinycopilot.tui.run", "tinycopilot.explain.run", "tinycopilot.explain.page",
     "tinycopilot_server.handlers",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import torch
 from engine_requests import suggest
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.model.gpt import load_pair
 from tinycopilot.paths import ModelPaths
 

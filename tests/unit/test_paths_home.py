@@ -124,7 +124,7 @@ def test_folder_whose_files_would_have_too_long_paths_is_skipped(
     monkeypatch.setattr("tempfile.TemporaryFile", create)
     assert compiled_code_folder(tmp_path / ("d" * 100)) == tmp_path / "tinycopilot" / "compiled"
     names = [path.name for path in Path(compiled.__file__).parent.rglob("*.compiled")]
-    assert max(map(len, names), default=0) + len("._12345678") <= MAX_CACHED_NAME_CHARS
+    assert max(map(len, names), default=0) + len("..12345678.part") <= MAX_CACHED_NAME_CHARS
 
 
 def test_unusable_temporary_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ import hashlib
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,13 @@ import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import compile_result
 from numba.core.registry import cpu_target
 from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
 from numba.extending import intrinsic, register_jitable
 
+from tinycopilot.atomic import atomic_write
 from tinycopilot.paths import compiled_code_folder
 
 # Numba also reads options from .numba_config.yaml in the working folder, if PyYAML is installed. That folder may be
@@ -45,7 +44,7 @@ CACHE = compiled_code_folder(Path(_given) if _given else Path(__file__).with_nam
 """The folder of machine code; None: no folder is writable and the user's own."""
 
 SOURCES = ("compiled.py", "distribution.py", "forward.py", "suffix_array.py")
-"""Files with compiled functions. Of this project, they import only each other (and compiled.py, paths.py)."""
+"""Files with compiled functions. Of this project, they import only each other (compiled.py: atomic.py, paths.py)."""
 
 REORDERED_SUMS = frozenset(("reassoc", "contract", "nsz", "arcp", "afn"))
 """LLVM's fast-math flags without `nnan` and `ninf`: sums may be reordered, eight terms at a time."""
@@ -72,23 +71,6 @@ def _cached(dispatcher: Any) -> Any:
     return dispatcher
 
 
-class _Locator(_CacheLocator):
-    """A single folder for all functions."""
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's interface)
-        return cls()
-
-    def get_cache_path(self) -> str:
-        return str(CACHE)
-
-    def get_source_stamp(self) -> str:
-        return _sources_digest()
-
-    def get_disambiguator(self) -> str:
-        return ""
-
-
 class _Library(JITCodeLibrary):
     """Machine code from the cache. Its bitcode is parsed only when a function that calls it is compiled."""
 
@@ -106,78 +88,55 @@ class _Library(JITCodeLibrary):
         return self._shared_module
 
 
-class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012 (Numba's name)
+class _Cache:
+    """Machine code of a function on disk: one file for each signature and CPU. Used by Numba's dispatcher."""
 
-    def reduce(self, cres: Any) -> Any:
-        """Return the cached form of a compiled function.
+    cache_path = str(CACHE)
 
-        Environments without constants are unused, and restoring one imports a module of Numba, so they are left out.
-        """
-        (name, _, code), description, environment, signature, *_, environments = super().reduce(cres)
-        return name, code, description, environment, signature, [one for one in environments if one.consts]
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._bytecode = function.__code__.co_code
 
-    def rebuild(self, target_context: Any, payload: Any) -> Any:
-        """Rebuild a compiled function from its cached form, `payload`."""
-        name, code, description, environment, signature, environments = payload
-        codegen = target_context.codegen()
-        library = _Library(codegen, name, *code)
-        for one in environments:
-            codegen.set_env(one.env_name, one)
-        codegen._engine._defined_symbols |= {description.llvm_func_name, description.llvm_cpython_wrapper_name}
-        return compile_result(
-            typing_context=target_context.typing_context, target_context=target_context, library=library,
-            entry_point=target_context.get_executable(library, description, environment), environment=environment,
-            fndesc=description, signature=signature, objectmode=False, lifted=(),
-        )  # fmt: skip
-
-
-class _Cache(FunctionCache):
-    """Machine code on disk: one file for each function, signature and CPU."""
-
-    _impl_class = _CacheImpl
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return the compiled function from its file; None if there is none that can be used."""
+        codegen = target_context.codegen()
         try:
             _add_runtime()
-            content = self._path(sig, target_context.codegen()).read_bytes()
+            content = self._path(signature, codegen).read_bytes()
             digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(data).digest() != digest:
                 return None
-            return self._impl.rebuild(target_context, pickle.loads(data))
+            name, code, description, environment, signature, environments = pickle.loads(data)
+            library = _Library(codegen, name, *code)
+            for one in environments:
+                codegen.set_env(one.env_name, one)
+            codegen._engine._defined_symbols |= {description.llvm_func_name, description.llvm_cpython_wrapper_name}
+            return compile_result(
+                typing_context=target_context.typing_context, target_context=target_context, library=library,
+                entry_point=target_context.get_executable(library, description, environment), environment=environment,
+                fndesc=description, signature=signature, objectmode=False, lifted=(),
+            )  # fmt: skip
         except Exception:  # whatever is wrong with the file, the function can be compiled
             return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Write atomically. If the disk is full or read-only, the compiled function is used without a file."""
-        if not self._impl.check_cachable(data):
-            return
-        path = self._path(sig, data.codegen)
-        pickled = pickle.dumps(self._impl.reduce(data), protocol=pickle.HIGHEST_PROTOCOL)
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for outdated in path.parent.glob(f"{self._function_name}.*.compiled"):
-                if not outdated.name.startswith(f"{self._function_name}.{_sources_digest()}."):
-                    outdated.unlink(missing_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(pickled).digest() + pickled)
-                os.replace(temporary, path)  # noqa: PTH105
-            except OSError:
-                Path(temporary).unlink()
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Write atomically. If the disk is full or read-only, the compiled function is used without a file.
 
-    @property
-    def _function_name(self) -> str:
-        return f"{self._py_func.__module__}.{self._py_func.__qualname__}"
+        Environments without constants are unused, and restoring one imports a module of Numba, so they are left out.
+        """
+        if result.library.has_dynamic_globals:  # addresses that are valid only in this process
+            return
+        (name, _, code), description, environment, its_signature, *_, environments = result._reduce()
+        used = [one for one in environments if one.consts]
+        data = pickle.dumps((name, code, description, environment, its_signature, used), pickle.HIGHEST_PROTOCOL)
+        path = self._path(signature, result.codegen)
+        with contextlib.suppress(OSError):
+            _remove_outdated(path)
+            with atomic_write(path) as file:
+                file.write(hashlib.sha256(data).digest() + data)
 
     def _path(self, signature: Any, codegen: Any) -> Path:
-        """The file name contains the function, the sources, and a digest of everything else that machine code depends
-        on.
-        """
-        digest = _digest_with_versions(self._index_key(signature, codegen))
-        return Path(self.cache_path, f"{self._function_name}.{_sources_digest()}.{digest}.compiled")
+        return _path(self._name, "compiled", (signature, codegen.magic_tuple(), self._bytecode))
 
 
 @functools.cache
@@ -192,27 +151,35 @@ def is_compiled(variant: str) -> bool:
 
     `variant` names the types that they are compiled for.
     """
-    return CACHE is not None and _marker(CACHE, variant).exists()
+    return CACHE is not None and _marker(variant).exists()
 
 
 def mark_compiled(variant: str) -> None:
     """Note that all functions have been called with the types of `variant`, and so are in the cache."""
     if CACHE is not None:
         with contextlib.suppress(OSError):
-            for outdated in CACHE.glob(f"{variant}.*.all"):
-                outdated.unlink(missing_ok=True)
-            _marker(CACHE, variant).touch()
+            _remove_outdated(_marker(variant))
+            _marker(variant).touch()
 
 
-def _marker(folder: Path, variant: str) -> Path:
-    digest = _digest_with_versions(cpu_target.target_context.codegen().magic_tuple())
-    return folder / f"{variant}.{_sources_digest()}.{digest}.all"
+def _marker(variant: str) -> Path:
+    return _path(variant, "all", cpu_target.target_context.codegen().magic_tuple())
 
 
-def _digest_with_versions(key: object) -> str:
-    """A digest of a key, and of the versions that machine code depends on, 16 hexadecimal digits."""
+def _path(name: str, suffix: str, key: object) -> Path:
+    """The file for `name`, the sources, `key`, and the versions that machine code depends on."""
+    assert CACHE is not None
     depends_on = (key, numba.__version__, llvmlite.__version__, sys.version_info[:2])
-    return hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+    return CACHE / f"{name}.{_sources_digest()}.{digest}.{suffix}"
+
+
+def _remove_outdated(path: Path) -> None:
+    """Remove the files of the same name for other sources."""
+    name, sources, _, suffix = path.name.rsplit(".", 3)
+    for other in path.parent.glob(f"{name}.*.{suffix}"):
+        if not other.name.startswith(f"{name}.{sources}."):
+            other.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -1,13 +1,15 @@
-"""Greedy decoding: the plain loop, which defines the result, and the fast one, which uses a cache and drafts."""
+"""Decoding: the plain greedy loop, which defines the result, and the fast one, with a cache and drafts; sampling."""
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.network import PIECE_LEN, Floats, Network
+from tinycopilot.completion.request import common_prefix_len
+from tinycopilot.model.config import COLD
 from tinycopilot.model.tokenizer import DOCUMENT_START, SimpleTokenizer
 
 MAX_DRAFT_CHARS = 12
@@ -78,24 +80,45 @@ class Speculator(Protocol):
         """The correct characters of the last draft, and one more, given logits (1 + len(draft), V)."""
 
 
+class DecodingStep(NamedTuple):
+    """One step of speculative decoding: draft, read, verify."""
+
+    drafted: str
+    accepted: list[Decoded]
+    """The accepted characters of the draft, and one more from the network."""
+    logits: Floats
+    """(1 + len(drafted), V)."""
+    times_s: tuple[float, float, float]
+    """Time to draft; to read the draft and, in the first step, all text that was not cached; and to verify."""
+
+
 def decode(
+    reader: "Reader", speculator: Speculator, text: str, cancelled: Callable[[], bool] = never
+) -> Iterator[Decoded]:
+    """Yield the same as `plain_decode`, with one forward pass per draft."""
+    for step in decode_steps(reader, speculator, text, cancelled):
+        yield from step.accepted
+
+
+def decode_steps(
     reader: "Reader", speculator: Speculator, text: str, cancelled: Callable[[], bool] = never,
     max_draft_chars: int = MAX_DRAFT_CHARS,
-) -> Iterator[Decoded]:  # fmt: skip
-    """Yield the same as `plain_decode`, with one forward pass per draft (Leviathan et al. 2023): draft, read, verify.
-
-    The network reads a draft together with the character before it. Raises Cancelled before the next forward pass.
-    """
-    drafted = speculator.draft(max_draft_chars)
-    logits = reader.read(text, drafted, cancelled)
+) -> Iterator[DecodingStep]:  # fmt: skip
+    """The steps of `decode` (speculative decoding, Leviathan et al. 2023). Raises Cancelled before a forward pass."""
+    last = ""  # the last character, which the network reads together with the next draft
     while True:
+        since_s = time.perf_counter()
+        drafted = speculator.draft(max_draft_chars)
+        drafted_s = time.perf_counter()
+        logits = reader.extend(last + drafted) if last else reader.read(text, drafted, cancelled)
+        read_s = time.perf_counter()
         accepted = speculator.verify(logits)
-        yield from accepted
+        times_s = (drafted_s - since_s, read_s - drafted_s, time.perf_counter() - read_s)
+        yield DecodingStep(drafted, accepted, logits, times_s)
         if cancelled():
             raise Cancelled
         reader.take_back(len(drafted) - (len(accepted) - 1))
-        drafted = speculator.draft(max_draft_chars)
-        logits = reader.extend(accepted[-1][0] + drafted)
+        last = accepted[-1][0]
 
 
 class Reader:
@@ -147,3 +170,36 @@ class Reader:
     def _truncate(self, length: int) -> None:
         self._cache.truncate(length)
         self._read = self._read[:length]
+
+
+def generate(
+    network: Network,
+    ids: Sequence[int],
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    rng: np.random.Generator,
+) -> Iterator[int]:
+    """Yield the ids that follow `ids`, which are not empty, until the caller stops.
+
+    The same distribution as `TinyGPT.generate`: the unknown id (the last) is never chosen; temperature 0 is greedy,
+    otherwise ids are sampled from softmax(logits / temperature), from the `top_k` most probable if given. The same
+    `rng` state gives the same text; PyTorch's generator gives another text for the same seed.
+    """
+    cache = network.new_cache()
+    logits = network.forward(ids[network.config.context_start(len(ids)) :], cache, n_last=1)[0]
+    while True:
+        chosen = _sample(logits[:-1], temperature, top_k, rng)
+        yield chosen
+        logits = network.forward([chosen], cache)[0]
+
+
+def _sample(logits: Floats, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
+    """Draw one id from logits, (V - 1,)."""
+    if temperature < COLD:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / temperature
+    if top_k is not None and top_k < len(scaled):
+        scaled[scaled < np.partition(scaled, -top_k)[-top_k]] = -np.inf
+    probabilities = np.exp(scaled - scaled.max())
+    return int(rng.choice(len(scaled), p=probabilities / probabilities.sum()))

@@ -14,16 +14,33 @@ from typing import Final, Self
 
 from tinycopilot.completion import compiled
 from tinycopilot.completion.decoding import Cancelled, Decoded, Reader, decode, never
-from tinycopilot.completion.infill import MIN_FIRST_LOG_P, SUFFIX_CHARS, infill, insertions
-from tinycopilot.completion.masker import adds_secret
-from tinycopilot.completion.network import Floats, Network, load_pair
+from tinycopilot.completion.network import Network, load_pair
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.postprocess import is_at_line_end, postprocess
 from tinycopilot.completion.predictor import Continuation, Mixture, Place, Prediction, PredictionCache, Predictor
-from tinycopilot.completion.request import Request, Result, ScoredCharacter, Silence, Why, plain_line_ends
+from tinycopilot.completion.request import (
+    CompleterSettings,
+    Request,
+    Result,
+    ScoredCharacter,
+    Silence,
+    Suggestion,
+    Why,
+    plain_line_ends,
+)
 from tinycopilot.completion.session_state import SessionState, Shown
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import CompleterSettings, Prefix, Suggestion, is_worth_showing, truncate
+from tinycopilot.completion.truncation import (
+    MIN_FIRST_LOG_P,
+    SUFFIX_CHARS,
+    Prefix,
+    adds_secret,
+    infill,
+    insertions,
+    is_at_line_end,
+    is_worth_showing,
+    postprocess,
+    truncate,
+)
 from tinycopilot.files.masking import MASK, mask
 from tinycopilot.model.tokenizer import SimpleTokenizer
 from tinycopilot.paths import ModelPaths
@@ -160,19 +177,15 @@ class Engine:
             scored.append(ScoredCharacter(character, log_p, likeliest))
         return scored
 
-    def _logits(self, place: Place) -> Floats:
-        """The network's logits for the character at `place`, (V,)."""
-        return self._state.reader.read(place.before)[0]
-
     def _predict(self, predictions: PredictionCache, place: Place) -> Prediction:
         """The prediction of the character at `place`, computed unless it is in `predictions`."""
         if place.before in predictions:
             return predictions.at(place.before)
-        return self.predictor.predict(predictions, self._logits(place), place.before)
+        return self.predictor.predict(predictions, self._state.reader.read(place.before)[0], place.before)
 
     def _place(self, request: Request, before: str, after: str) -> Place:
         before, after = self._state.maskers.mask(request.document, plain_line_ends(before), plain_line_ends(after))
-        return Place(request.document, before, after, request.language)
+        return Place(request.document, before, after, language_of(request.document, request.language))
 
     def _learn_from_key(self, request: Request, place: Place) -> bool:
         """Learn from the keystroke since the last request, if there was exactly one; return whether it was used.
@@ -194,20 +207,15 @@ class Engine:
 
     def _suggestions(self, request: Request, place: Place, cancelled: Callable[[], bool]) -> list[Suggestion]:
         """The best one first. Raises Cancelled."""
-        then = place if request.selected is None else self._place(request, *request.selected)
         if request.selected is not None:
-            best = self._decode_best(self._predictions_at(place), then, cancelled)
-        else:
-            best = self._rest_of_shown(place) or self._suggest(place, cancelled)
+            best = self._decode_best(self._predictions_at(place), self._place(request, *request.selected), cancelled)
+        elif (best := self._rest_of_shown(place)) is None:
+            best = self._decode_best(self._new_predictions(place), place, cancelled)
+            self._state.shown = Shown(place, best, self.ngrams.n_dropped) if best else None
         if best is None:
             return []
         is_invoked = request.why is Why.INVOKED and request.selected is None and is_at_line_end(place.after)
         return [best, *(self._alternatives(place, best, cancelled) if is_invoked else ())]
-
-    def _suggest(self, place: Place, cancelled: Callable[[], bool]) -> Suggestion | None:
-        suggestion = self._decode_best(self._new_predictions(place), place, cancelled)
-        self._state.shown = Shown(place, suggestion, self.ngrams.n_dropped) if suggestion else None
-        return suggestion
 
     def _alternatives(self, place: Place, shown: Suggestion, cancelled: Callable[[], bool]) -> Iterator[Suggestion]:
         """Suggestions that differ from `shown`: each takes a second choice at one position, the most probable first."""
@@ -249,8 +257,7 @@ class Engine:
 
     def _infill(self, prefixes: list[Prefix], place: Place) -> Suggestion | None:
         """The suggestion in the middle of a line; None if it would be, or continue, a secret."""
-        language = language_of(place.document, place.language)
-        found = infill(prefixes, self.settings, place.before, place.after, language)
+        found = infill(prefixes, self.settings, place.before, place.after, place.language)
         is_secret = place.before.endswith(MASK) or (found and adds_secret(found.text, place.before, place.after))
         return None if is_secret else found
 
@@ -283,11 +290,10 @@ class Engine:
         """The suggestion from decoded characters; None if it would be, or continue, a secret."""
         if place.before.endswith(MASK):
             return None
-        language = language_of(place.document, place.language)
-        suggestion = truncate(decoded, self.settings, place.before, place.after, language)
+        suggestion = truncate(decoded, self.settings, place.before, place.after, place.language)
         if suggestion is None:
             return None
-        text = postprocess(suggestion.text, place.before, place.after, language)
+        text = postprocess(suggestion.text, place.before, place.after, place.language)
         is_shown = is_worth_showing(text) and not adds_secret(text, place.before, place.after)
         return replace(suggestion, text=text) if is_shown else None
 
@@ -298,13 +304,10 @@ class Engine:
 
     def _new_predictions(self, place: Place) -> PredictionCache:
         """Index the current document as it is; return an empty cache."""
-        self._hold(place)
-        self._state.predictions = PredictionCache(place)
-        return self._state.predictions
-
-    def _hold(self, place: Place) -> None:
         if place.document is not None:
             self.ngrams.hold(place.document, place.before, place.after)
+        self._state.predictions = PredictionCache(place)
+        return self._state.predictions
 
     def _rest_of_shown(self, place: Place) -> Suggestion | None:
         shown = self._state.shown

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tinycopilot.files.left_out import LeftOut
 from tinycopilot.files.reading import read_written
@@ -18,14 +18,11 @@ FIRST_CHARS = 250_000
 MAX_WORKSPACE_CHARS = 12_000_000
 """Default limit on the indexed characters of a workspace."""
 
-T = TypeVar("T")
+CallWithModel = Callable[["Callable[[NGramModel], Any]"], Any]
+"""Calls a function with the n-gram model, in the thread that owns it, and returns the result.
 
-
-class CallWithModel(Protocol):
-    """Calls a function with the n-gram model, in the thread that owns it, and returns the result."""
-
-    def __call__(self, function: "Callable[[NGramModel], T]", /) -> T:
-        """Raises CancelledError or RuntimeError if that thread is closed."""
+Raises CancelledError or RuntimeError if that thread is closed.
+"""
 
 
 class IncrementalIndexing:

@@ -60,7 +60,7 @@ class Insertion:
         self._has_rest = bool(after.partition("\n")[0].strip())
         self._claim = claim(self._frames, after[:LOOK_AHEAD_CHARS], len(after) > LOOK_AHEAD_CHARS, self._syntax)
         self._is_escape = state.tail.endswith("\\")  # of `before`: T completes it
-        self._text_brackets = dict.fromkeys(BRACKETS.values(), 0)
+        self._n_opened_in_text = 0
         self.is_broken = False
         """Whether no text that starts with this one may be inserted."""
 
@@ -190,13 +190,10 @@ class Insertion:
 
     def _closes_in_text(self, character: str) -> bool:
         """Whether the character closes a bracket in a string or comment, where editors auto-close, too."""
-        if character not in "()[]{}" or self._base().kind not in ("string", "comment"):
-            return False
-        if character in BRACKETS:
-            self._text_brackets[BRACKETS[character]] += 1
-            return False
-        self._text_brackets[character] -= 1
-        return self._text_brackets[character] < 0 and self._line[:1] == character
+        closer = self._line[:1]
+        if closer in BRACKETS.values() and self._base().kind in ("string", "comment"):
+            self._n_opened_in_text += (BRACKETS.get(character) == closer) - (character == closer)
+        return self._n_opened_in_text < 0
 
 
 def rest_of_line(after: str) -> str:

@@ -169,12 +169,10 @@ class _Scanner:
         at, n = 0, len(self.text)
         while at < n:
             kind = innermost(self.frames).kind
-            if kind == "string":
+            if kind in ("string", "spec"):
                 after = self._in_string(at)
             elif kind == "comment":
                 after = self._in_comment(at)
-            elif kind == "spec":
-                after = self._in_spec(at)
             else:
                 after = self._in_code(at)
             if after < 0:
@@ -301,19 +299,27 @@ class _Scanner:
         return ~at if is_begun and not self.is_final else at + 1
 
     def _in_string(self, at: int) -> int:
-        text, form = self.text, self.frames[-1].form
+        text, (kind, closer, form) = self.text, self.frames[-1]
         assert form is not None
-        found = form.inside.search(text, at)
+        pattern, partial = form.inside, form.partial
+        if kind == "spec":
+            pattern, partial = form.in_spec, prefixes((form.closer,))
+        found = pattern.search(text, at)
         line = text.rfind("\n", at) if form.is_heredoc and not self.is_final else -1
         if line >= 0 and form.closer.startswith(text[line:].lstrip()) and (found is None or found.start() == line):
             return ~line  # may become the last line of the heredoc
         if found is None:
-            return self._nothing_more(at, form.partial)
+            return self._nothing_more(at, partial)
         start, end, token = found.start(), found.end(), found[0]
-        if not self.is_final and len(text) - start < self.syntax.longest and text[start:] in form.partial:
+        if not self.is_final and len(text) - start < self.syntax.longest and text[start:] in partial:
             return ~start
-        if token == form.closer or form.is_heredoc:
+        if token == closer or form.is_heredoc:
             self._pop()
+        elif kind == "spec" and token != "{":  # the string ends before the field does
+            self.faults |= Fault.BROKEN_FSTRING
+            self._pop()
+            self._pop()
+            return end if token == form.closer else start
         elif token == "\\":
             return self._escape(start, form)
         elif token in _ENDS_LINE:
@@ -346,24 +352,6 @@ class _Scanner:
                 return ~at
             return end + 1 if end >= 0 else at + 3
         return at + 2
-
-    def _in_spec(self, at: int) -> int:
-        form = self.frames[-1].form
-        assert form is not None
-        found = form.in_spec.search(self.text, at)
-        if found is None:
-            return self._nothing_more(at, prefixes((form.closer,)))
-        start, end, token = found.start(), found.end(), found[0]
-        if token == "{":
-            self.frames.append(Frame("field", "}", form))
-        elif token == "}":
-            self._pop()
-        else:
-            self.faults |= Fault.BROKEN_FSTRING
-            self._pop()
-            self._pop()
-            return end if token == form.closer else start
-        return end
 
     def _in_comment(self, at: int) -> int:
         closer = self.frames[-1].closer

@@ -61,13 +61,11 @@ class Cache:
         if self.n_kept + n_new <= self._capacity:
             return
         n_kept = self._window + SPARE - 1
-        n = self.n_kept - n_kept
+        n, n_rows = self.n_kept - n_kept, self._n_before + n_kept
         for keys, values, conv_inputs in zip(self.keys, self.values, self.conv_inputs, strict=True):
             keys[:, :, :n_kept] = keys[:, :, n : n + n_kept]
             values[:, :, :n_kept] = values[:, :, n : n + n_kept]
-            if self._n_before:
-                n_rows = self._n_before + n_kept
-                conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
+            conv_inputs[:, :n_rows] = conv_inputs[:, n : n + n_rows]
         self._dropped += n
 
     def can_truncate(self, length: int) -> bool:
@@ -124,10 +122,8 @@ class Network:
         layers = [f"blocks.{i}." for i in range(config.n_layers)]
 
         def block_vectors(layer: str, i: int) -> Floats:
-            vectors = [weights[f"{layer}ln{i}.weight"][None], weights[f"{layer}ln{i}.bias"][None]]
-            if config.conv_width > 1:
-                vectors.append(weights[f"{layer}conv{i}.taps"])
-            return np.concatenate(vectors)
+            taps = [weights[f"{layer}conv{i}.taps"]] if config.conv_width > 1 else []
+            return np.vstack([weights[f"{layer}ln{i}.weight"], weights[f"{layer}ln{i}.bias"], *taps])
 
         embedding = np.array(weights["embedding.weight"], np.float32, order="C")  # (V, C)
         vectors = np.stack([[block_vectors(layer, i) for i in (1, 2)] for layer in layers])  # (L, 2, 2 + K - 1, C)

@@ -16,9 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MIN_WORD_CHARS, STRENGTH, count, interpolate
-from tinycopilot.completion.segments import NO_DOCUMENTS, Compaction, MergedSegment, Segment, symbols_of
+from tinycopilot.completion.segments import NO_DOCUMENTS, Alphabet, Compaction, MergedSegment, Segment, symbols_of
 from tinycopilot.completion.suffix_array import BREAK, DEPTH, HEADER_LEN, ORDERS, Symbols
 from tinycopilot.files.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
@@ -104,8 +103,7 @@ class NGramModel:
         self.n_dropped = 0
         """Number of documents removed so far."""
         self._merged = NO_DOCUMENTS
-        self._gone: dict[str, Segment] = {}
-        self._new: dict[str, Segment] = {}
+        self._changes: dict[str, Segment | None] = {}  # added, replaced or (None) dropped since that was merged
         self._recent: dict[str, tuple[str, Segment]] = {}  # text and segment; the current document is the last
         self._last_used_s: dict[str, float] = {}  # of all documents in the model
         self._changed: set[str] = set()  # names changed since the last compaction began
@@ -113,7 +111,7 @@ class NGramModel:
         self._headers: NDArray[np.int64] | None = None  # valid until a segment changes
 
     def __contains__(self, name: str) -> bool:
-        return name in self._new or (name in self._merged and name not in self._gone)
+        return self._changes[name] is not None if name in self._changes else name in self._merged
 
     @property
     def documents(self) -> set[str]:
@@ -123,17 +121,13 @@ class NGramModel:
     @property
     def n_chars(self) -> int:
         """Number of characters in the model; each document adds two or three separators."""
-        return len(self._merged) - sum(map(len, self._gone.values())) + sum(map(len, self._new.values()))
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the suffix arrays."""
-        return sum(segment.n_bytes for segment, _ in self.segments())
+        return sum(sign * len(segment) for segment, sign in self.segments())
 
     @property
     def needs_compaction(self) -> bool:
         """Whether a compaction is due: each segment adds to the cost of a prediction."""
-        return len(self._gone) + len(self._new.keys() - self._recent.keys()) > MAX_SEPARATE
+        is_added = [segment is not None and name not in self._recent for name, segment in self._changes.items()]
+        return sum(is_added) + len(self._gone) > MAX_SEPARATE
 
     def hold(self, name: str, *document: str, last_used_s: float | None = None) -> None:
         """Add a document, or replace it. The current document comes in two pieces, split at the cursor.
@@ -149,6 +143,7 @@ class NGramModel:
             if len(self._recent) > MAX_RECENT:
                 del self._recent[next(iter(self._recent))]
         self._last_used_s[name] = time.time() if last_used_s is None else last_used_s
+        self._changed.add(name)
         self._change(name, segment.with_cursor(len(document[0])) if is_at_hand else segment)
         self._drop_oldest()
 
@@ -170,9 +165,7 @@ class NGramModel:
 
     def segment(self, name: str) -> Segment | None:
         """Return the current segment of one document; None if it is not in the model."""
-        if name in self._new or name in self._gone:
-            return self._new.get(name)
-        return self._merged.segment(name)
+        return self._changes[name] if name in self._changes else self._merged.segment(name)
 
     def text(self, name: str) -> str | None:
         """Return the text of a document, with MASK for a masked character; None if it is not in the model."""
@@ -206,39 +199,42 @@ class NGramModel:
     def _change(self, name: str, segment: Segment | None) -> None:
         """Hold this segment under that name; None: drop the document."""
         merged = self._merged.segment(name)
-        self._new.pop(name, None)
-        self._gone.pop(name, None)
-        if segment is None or not segment.is_same(merged):
-            if merged is not None:
-                self._gone[name] = merged
-            if segment is not None:
-                self._new[name] = segment
-        self._changed.add(name)
+        self._changes.pop(name, None)
+        if not (segment.is_same(merged) if segment is not None else merged is None):
+            self._changes[name] = segment
         self._possible = self._headers = None
 
     @property
-    def _at_hand(self) -> str | None:
-        """The current document."""
-        return next(reversed(self._recent), None)
+    def _gone(self) -> list[Segment]:
+        """The merged documents that have changed since, or were dropped."""
+        return [segment for name in self._changes if (segment := self._merged.segment(name)) is not None]
+
+    def _use(self, merged: MergedSegment, changes: Mapping[str, Segment | None]) -> None:
+        """Hold the documents of this merged segment, with these changes."""
+        self._merged, self._changes = merged, {}
+        self._possible = self._headers = None
+        for name, segment in changes.items():
+            self._change(name, segment)
 
     def _drop_oldest(self) -> None:
         if (n_chars := self.n_chars) <= self.max_chars:
             return
+        current = next(reversed(self._recent), None)
         for name in sorted(self._last_used_s, key=lambda name: self._last_used_s[name]):
-            if n_chars > self.max_chars and name != self._at_hand:
+            if n_chars > self.max_chars and name != current:
                 n_chars -= len(self.segment(name) or ())
                 self.drop(name)
         self._remove_gone()
 
     def _remove_gone(self) -> None:
         """If many merged documents have changed or were dropped, remove them: quicker than sorting each of them."""
-        if sum(map(len, self._gone.values())) * MAX_SEPARATE > len(self._merged):
-            self._merged, self._gone = self._merged.part(self._merged.documents.keys() - self._gone.keys()), {}
-            self._possible = self._headers = None
+        if sum(map(len, self._gone)) * MAX_SEPARATE > len(self._merged):
+            added = {name: segment for name, segment in self._changes.items() if segment is not None}
+            self._use(self._merged.part(self._merged.documents.keys() - self._changes.keys()), added)
 
     def merged(self) -> tuple[MergedSegment, dict[str, float]]:
         """The merged segment, and when each of its unchanged documents was last used."""
-        names = [name for name in self._merged.documents if name not in self._gone]
+        names = [name for name in self._merged.documents if name not in self._changes]
         return self._merged, {name: self._last_used_s[name] for name in names}
 
     def adopt(self, merged: MergedSegment, last_used_s: Mapping[str, float]) -> None:
@@ -248,10 +244,8 @@ class NGramModel:
         """
         if len(self._merged):
             raise ValueError("there is a merged segment already")
-        self._merged, self._last_used_s = merged, {**last_used_s, **self._last_used_s}
-        for name, segment in list(self._new.items()):
-            self._change(name, segment)  # counts the merged document of that name with sign -1
-        self._possible = self._headers = None
+        self._last_used_s = {**last_used_s, **self._last_used_s}
+        self._use(merged, self._changes)
         self._drop_oldest()
 
     def begin_compaction(self) -> Compaction:
@@ -260,8 +254,8 @@ class NGramModel:
         Documents that are added or dropped before the compaction is finished stay as they are then.
         """
         self._changed = {name for name in self._recent if name in self}
-        separate = {name: segment.broken for name, segment in self._new.items()}
-        excluded = self._changed | (self._gone.keys() - separate.keys())
+        separate = {name: segment.broken for name, segment in self._changes.items() if segment is not None}
+        excluded = self._changed | (self._changes.keys() - separate.keys())
         return Compaction(self.alphabet, self._merged, separate, excluded, self._last_used_s.copy())
 
     def finish_compaction(self, compaction: Compaction) -> None:
@@ -269,17 +263,15 @@ class NGramModel:
         mine = {name: self.segment(name) for name in self._changed}
         changes = {name: segment for name, segment in compaction.changes.items() if name not in mine}
         if compaction.merged is not None:
-            self._merged, self._gone, self._new = compaction.merged, {}, {}
-            changes = mine
-        for name, segment in changes.items():
-            self._change(name, segment)
+            self._use(compaction.merged, mine)
+        else:
+            self._use(self._merged, self._changes | changes)
         before = self._last_used_s.keys()
         last_used_s = compaction.last_used_s | {
             name: self._last_used_s[name] for name in mine if name in self._last_used_s
         }
         self._last_used_s = {name: s for name, s in last_used_s.items() if name in self}
         self.n_dropped += not before <= self._last_used_s.keys()
-        self._possible = self._headers = None
         self._drop_oldest()
         self._remove_gone()
         compaction.release()
@@ -314,7 +306,7 @@ class NGramModel:
     def occurrences(self, context: Symbols, order: int) -> list[Occurrence]:
         """Where the last `order` symbols of `context` were seen, as `counts` counts them. Scans all documents."""
         found = list[Occurrence]()
-        for name in (*self._merged.documents, *(self._new.keys() - self._merged.documents.keys())):
+        for name in self._merged.documents | self._changes:
             if (segment := self.segment(name)) is None:
                 continue
             symbols = segment.symbols
@@ -330,7 +322,7 @@ class NGramModel:
     def copy(self) -> "NGramModel":
         """Return an independent copy, which shares the segments."""
         other = copy.copy(self)
-        other._gone, other._new, other._recent = dict(self._gone), dict(self._new), dict(self._recent)
+        other._changes, other._recent = dict(self._changes), dict(self._recent)
         other._last_used_s, other._changed = dict(self._last_used_s), set(self._changed)
         return other
 
@@ -338,8 +330,8 @@ class NGramModel:
         """All segments, each with its sign: 1, or -1 for a merged document that has changed since or was dropped."""
         if len(self._merged):
             yield self._merged, 1
-        yield from ((segment, 1) for segment in self._new.values())
-        yield from ((segment, -1) for segment in self._gone.values())
+        yield from ((segment, 1) for segment in self._changes.values() if segment is not None)
+        yield from ((segment, -1) for segment in self._gone)
 
     def headers(self) -> NDArray[np.int64]:
         """The headers of all segments, (n, HEADER_LEN), for distribution.py; valid until anything changes."""

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from tinycopilot.atomic import atomic_write, open_owned
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.distribution import MAX_WEIGHT
 from tinycopilot.completion.predictor import INITIAL, KINDS, Key, Mixture, Row
-from tinycopilot.completion.segments import MergedSegment
+from tinycopilot.completion.segments import Alphabet, MergedSegment
 from tinycopilot.completion.suffix_array import SuffixArray, padded
 from tinycopilot.files.masking import RULES_VERSION
 
@@ -150,7 +149,7 @@ def load_weights(path: Path, tokenizer_digest: str) -> Mixture:
         return Mixture(_checked_weights(json.loads(content), tokenizer_digest))
     except FileNotFoundError:
         return Mixture()
-    except (OSError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever invalid content leads to
         log.warning("%s: not used, learning starts over: %s", path, error)
         return Mixture()
 
@@ -166,24 +165,15 @@ def save_weights(path: Path, weights: Weights, tokenizer_digest: str) -> None:
         log.warning("%s: learned weights could not be saved: %s", path, error)
 
 
-def _checked_weights(data: Any, tokenizer_digest: str) -> dict[Key, Row]:
-    """Validate the content of the file, and return its weights. Raises ValueError."""
-    if not isinstance(data, dict) or data.get("kind") != WEIGHTS_KIND:
-        raise ValueError("not a weights file")
-    if data.get("tokenizer") != tokenizer_digest:
-        raise ValueError("written for another model")
-    weights = data.get("weights")
-    if not isinstance(weights, dict) or weights.keys() != set(map(str, INITIAL)):
+def _checked_weights(data: dict[str, Any], tokenizer_digest: str) -> dict[Key, Row]:
+    """Validate the content of the file, and return its weights. Raises ValueError or another error."""
+    if data["kind"] != WEIGHTS_KIND or data["tokenizer"] != tokenizer_digest:
+        raise ValueError("not a weights file, or written for another model")
+    if data["weights"].keys() != set(map(str, INITIAL)):
         raise ValueError("written for other contexts")
-    if not all(_is_possible(row, -MAX_WEIGHT if key in KINDS else 0) for key, row in weights.items()):
-        raise ValueError(f"damaged: each row must be {N_ROWS} numbers of at most {MAX_WEIGHT:g}")
-    rows = {key: weights[str(key)] for key in INITIAL}
-    return {key: (float(network), float(memory), float(file)) for key, (network, memory, file) in rows.items()}
-
-
-def _is_possible(row: Any, least: float) -> bool:
-    return (
-        isinstance(row, list)
-        and len(row) == N_ROWS
-        and all(isinstance(x, int | float) and not isinstance(x, bool) and least <= x <= MAX_WEIGHT for x in row)
-    )
+    rows = {key: data["weights"][str(key)] for key in INITIAL}
+    for key, row in rows.items():
+        least = -MAX_WEIGHT if key in KINDS else 0
+        if len(row) != N_ROWS or not all(type(x) in (int, float) and least <= x <= MAX_WEIGHT for x in row):
+            raise ValueError(f"damaged: each row must be {N_ROWS} numbers of at most {MAX_WEIGHT:g}")
+    return rows

@@ -8,18 +8,18 @@ only one way to complete a word, it is more probable than the mixture says.
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.decoding import Decoded
 from tinycopilot.completion.distribution import FLOOR, MAX_WEIGHT, draft, mix, verify
 from tinycopilot.completion.network import Floats
 from tinycopilot.completion.ngram import DISCOUNT_ROW, ORDER_ROW, NGramModel, context_of
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import DEPTH, ORDERS
 
 LEARNING_RATE = 0.003
@@ -34,7 +34,7 @@ KINDS: Final = tuple(dict.fromkeys(("lower", "upper", "digit", "underscore", "ot
 
 Key = int | str
 """Identifies a row of weights: the longest order seen, or the kind of the last character."""
-Row = tuple[float, float, float]
+Row = Sequence[float]
 """Weights of network, workspace and file."""
 INITIAL: Final[Mapping[Key, Row]] = {
     **dict.fromkeys((3, 4), (0.7, 0.2, 0.25)),
@@ -63,8 +63,7 @@ class Mixture:
         if not prediction.n_seen:
             return (1.0, 0.0, 0.0)
         summed = self.by_order[prediction.n_seen - 1] + self.by_kind[prediction.kind]
-        network, workspace, file = np.clip(summed, 0, MAX_WEIGHT).tolist()
-        return network, workspace, file
+        return tuple(np.clip(summed, 0, MAX_WEIGHT).tolist())
 
     def mix(self, prediction: "Prediction", *, without: int | None = None) -> NDArray[np.float64]:
         """Mix a prediction again with these weights: log p, (A + 1,), before a word is completed.
@@ -132,8 +131,8 @@ class Place(NamedTuple):
     """Name of the document in the n-gram model; None: not indexed."""
     before: str
     after: str
-    language: str = ""
-    """LSP's language identifier; "": given by the document's name."""
+    language: str = "python"
+    """LSP's language identifier, as `language_of` returns it."""
 
 
 @dataclass

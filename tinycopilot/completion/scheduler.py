@@ -6,11 +6,10 @@ Used by the language server and the terminal UI.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -66,10 +65,10 @@ class Scheduler:
         """Whether `close` was called."""
         self.generation = 0
         """Number of changes so far that made earlier results outdated."""
+        self.answering = threading.Lock()
+        """Held in the engine's thread while a request is being answered: `pause` waits for it."""
         self._latest: Job | None = None
-        self._idle = threading.Event()
-        self._idle.set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def is_ready(self) -> bool:
@@ -128,7 +127,7 @@ class Scheduler:
         A superseded request still reaches the engine, which learns from the keystroke. Raises RuntimeError if closed.
         """
         with self._lock:  # so that the latest job is also the last one submitted
-            self._cancel_latest()
+            self.cancel()
             cancelled = threading.Event()
             result = self.submit(partial(self._answer, request, cancelled.is_set, then))
             self._latest = Job(request, self.generation, cancelled, result)
@@ -137,7 +136,7 @@ class Scheduler:
     def _answer(self, request: Request, is_cancelled: Callable[[], bool], then: AfterAnswer) -> Result:
         engine, since_s = self.engine, time.perf_counter()
         assert engine is not None
-        with self.answering():
+        with self.answering:
             result = engine.complete(request, is_cancelled)
             then(engine, result, 1000 * (time.perf_counter() - since_s))
         return result
@@ -145,27 +144,16 @@ class Scheduler:
     def cancel(self) -> None:
         """Stop computing for the latest request."""
         with self._lock:
-            self._cancel_latest()
-
-    def _cancel_latest(self) -> None:
-        if self._latest is not None:
-            self._latest.cancelled.set()
-
-    @contextlib.contextmanager
-    def answering(self) -> Iterator[None]:
-        """A request is being answered within the context: `pause` waits. For the engine's thread."""
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._idle.set()
+            if self._latest is not None:
+                self._latest.cancelled.set()
 
     def pause(self) -> None:
         """Wait while a request is being answered. Raises CancelledError if closed. Not for the engine's thread."""
-        while not self._idle.wait(0.1) and not self.is_closed:
-            pass
-        if self.is_closed:
-            raise CancelledError
+        while not self.is_closed:
+            if self.answering.acquire(timeout=0.1):
+                self.answering.release()
+                return
+        raise CancelledError
 
     def close(self) -> None:
         """Cancel all waiting work. Running work continues: see `cancel` and `join`."""

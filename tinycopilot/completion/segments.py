@@ -1,4 +1,4 @@
-"""Index segments, and their compaction (as in Lucene and log-structured merge trees).
+"""Documents as symbols: alphabet, index segments, and their compaction (as in Lucene and log-structured merge trees).
 
 A Segment is one document and its suffix array; a MergedSegment is many documents in one suffix array. Both are
 immutable, and may be used from any thread. Sorting is the expensive step: a merged segment is sorted when it is made, a
@@ -9,16 +9,73 @@ import contextlib
 import ctypes
 import itertools
 import math
+import threading
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len
+from tinycopilot.completion.request import common_prefix_len, common_suffix_len
 from tinycopilot.completion.suffix_array import BREAK, Header, SuffixArray, Symbols, padded
+from tinycopilot.files.masking import MASK
 from tinycopilot.model.tokenizer import DOCUMENT_START
+
+N_CODE_POINTS = 0x110000
+MAX_CHARACTERS = 2**16 - 2
+"""Further characters share the last number."""
+
+
+class Alphabet:
+    """Maps characters to symbols, from 1 on, and back. MASK is BREAK: no context crosses it.
+
+    A new character gets the next number, which never changes. Thread-safe.
+    """
+
+    def __init__(self, known: str) -> None:
+        self.n_known = len(known)
+        self._characters = list(known)
+        self._symbol_of = np.zeros(N_CODE_POINTS, np.uint16)
+        self._symbol_of[_code_points(known)] = np.arange(1, len(known) + 1)
+        self._growing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._characters)
+
+    @property
+    def met(self) -> str:
+        """The characters that are not in the network's alphabet, in the order of their symbols."""
+        return "".join(self._characters[self.n_known :])
+
+    def symbols_of(self, text: str) -> Symbols:
+        """The symbols of a text; lone surrogates are allowed."""
+        points = _code_points(text)
+        symbols = self._symbol_of[points]
+        if (new := symbols == BREAK).any() and (unknown := np.setdiff1d(points[new], ord(MASK))).size:
+            with self._growing:
+                for point in unknown:
+                    self._add(point)
+            symbols = self._symbol_of[points]
+        return symbols
+
+    def _add(self, point: int) -> None:
+        if self._symbol_of[point] == BREAK:  # unless another thread has just added it
+            if len(self) < MAX_CHARACTERS:
+                self._characters.append(chr(point))
+            self._symbol_of[point] = len(self)
+
+    def symbol_of(self, character: str) -> int:
+        """The symbol of a character; BREAK if it is new."""
+        return int(self._symbol_of[ord(character)])
+
+    def character_of(self, symbol: int) -> str:
+        """The character of a symbol."""
+        return self._characters[symbol - 1]
+
+
+def _code_points(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
 
 MAX_SEPARATE = 8
 """Up to this many changed documents, together at most 1/8 of the merged ones, are sorted separately."""

@@ -168,7 +168,6 @@ _DASHES: Final = {"--": "\n"}
 _ML: Final = {"(*": "*)"}
 _MARKUP: Final = {"<!--": "-->"}
 _DOLLAR: Final = {"${": "}"}
-_TEMPLATE: Final = StringForm("`", is_multiline=True, fields=_DOLLAR)
 _SHELL: Final = {
     "'": _raw("'"),
     "$'": StringForm("'", is_multiline=True),
@@ -210,16 +209,6 @@ _PROSE: Final = {quote: StringForm(quote) for quote in '"`'}
 PYTHON: Final = Syntax(_HASH, dict.fromkeys(_QUOTES, _PYTHON_FORMS['"', False, True]), is_python=True)
 TEXT: Final = Syntax(strings=_PROSE, is_lenient=True)
 _C: Final = Syntax(_SLASHES, _ONE_LINE)
-_JAVA: Final = Syntax(_SLASHES, {**_ONE_LINE, '"""': _THREE['"""']})
-_JAVASCRIPT: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _TEMPLATE}, regex_form=_REGEX)
-_GO: Final = Syntax(_SLASHES, {**_ONE_LINE, "`": _raw("`")})
-_RUST: Final = Syntax(
-    _SLASHES, {**_LONG_DOUBLE, '#"': _raw('"#'), '##"': _raw('"##')}, has_lifetimes=True, raw_form=_raw('"')
-)
-_HASHES: Final = Syntax(_HASH, {**_ONE_LINE, **_THREE})
-_SCRIPT: Final = Syntax(_HASH, _ONE_LINE)
-_LISP: Final = Syntax({";": "\n", "#|": "|#"}, _LONG_DOUBLE, escapes_code=True)
-_HASKELL: Final = Syntax({"--": "\n", "{-": "-}"}, _DOUBLE, has_lifetimes=True)
 _HTML: Final = Syntax(_MARKUP, _PROSE, is_lenient=True)
 """Also for embedded scripts and styles. Quotes are read as in prose, since an apostrophe may be part of a sentence."""
 
@@ -238,15 +227,19 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
         _SLASHES,
         {**_ONE_LINE, '"""': _raw('"""'), '@"': _raw('"', literals=('""',)), '@$"': _raw('"', literals=('""',))},
     ),
-    "java swift apex vala haxe": _JAVA,
+    "java swift apex vala haxe": Syntax(_SLASHES, {**_ONE_LINE, '"""': _THREE['"""']}),
     "kotlin": Syntax(_SLASHES, {**_FIELDS, '"""': _raw('"""', fields=_DOLLAR)}),
     "groovy dart": Syntax(
         _SLASHES, {**_FIELDS, **{quotes: StringForm(quotes, is_multiline=True, fields=_DOLLAR) for quotes in _THREE}}
     ),
     "scala": Syntax(_SLASHES, {**_DOUBLE, '"""': _raw('"""')}, has_lifetimes=True),
-    "javascript javascriptreact typescript typescriptreact qml": _JAVASCRIPT,
-    "go v odin rescript": _GO,
-    "rust gleam move": _RUST,
+    "javascript javascriptreact typescript typescriptreact qml": Syntax(
+        _SLASHES, {**_ONE_LINE, "`": StringForm("`", is_multiline=True, fields=_DOLLAR)}, regex_form=_REGEX
+    ),
+    "go v odin rescript": Syntax(_SLASHES, {**_ONE_LINE, "`": _raw("`")}),
+    "rust gleam move": Syntax(
+        _SLASHES, {**_LONG_DOUBLE, '#"': _raw('"#'), '##"': _raw('"##')}, has_lifetimes=True, raw_form=_raw('"')
+    ),
     "ocaml": Syntax(_ML, {**_LONG_DOUBLE, "{|": _raw("|}")}, has_lifetimes=True),
     "fsharp": Syntax(
         {"//": "\n", **_ML}, {**_LONG_DOUBLE, '@"': _raw('"', literals=('""',)), '"""': _raw('"""')}, has_lifetimes=True
@@ -257,7 +250,7 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     "lua luau": Syntax({**_DASHES, "--[[": "]]", "--[=[": "]=]", "--[==[": "]==]"}, _LUA),
     "mysql": Syntax({**_DASHES, **_HASH, "/*": "*/"}, _MULTILINE),
     "sql pgsql plsql": Syntax({**_DASHES, "/*": "*/"}, _SQL),
-    "haskell elm purescript idris agda": _HASKELL,
+    "haskell elm purescript idris agda": Syntax({"--": "\n", "{-": "-}"}, _DOUBLE, has_lifetimes=True),
     "lean lean4": Syntax({**_DASHES, "/-": "-/"}, _DOUBLE, has_lifetimes=True),
     "ada vhdl": Syntax(_DASHES, {'"': StringForm('"', escapes=False)}, has_lifetimes=True),
     "applescript": Syntax({**_DASHES, **_ML}, _DOUBLE),
@@ -289,9 +282,9 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
         _HASH,
         {**_ONE_LINE, **_THREE, **_bracketed("~", "s S r R w W c C"), "~s|": StringForm("|"), "~r/": StringForm("/")},
     ),
-    "nim toml gdscript coffeescript coffee graphql": _HASHES,
+    "nim toml gdscript coffeescript coffee graphql": Syntax(_HASH, {**_ONE_LINE, **_THREE}),
     "r": Syntax(_HASH, {**_MULTILINE, "`": _PROSE["`"]}),
-    "awk rego puppet meson gn": _SCRIPT,
+    "awk rego puppet meson gn": Syntax(_HASH, _ONE_LINE),
     "cmake": Syntax(
         {**_HASH, "#[[": "]]"},
         {**_LONG_DOUBLE, "[[": _raw("]]"), "[=[": _raw("]=]")},
@@ -305,7 +298,9 @@ _BY_LANGUAGES: Final[Mapping[str, Syntax]] = {
     ),
     "terraform hcl jsonnet": Syntax({"#": "\n", **_SLASHES}, {'"': StringForm('"', fields=_DOLLAR)}),
     "nix": Syntax({"#": "\n", "/*": "*/"}, _NIX),
-    "clojure lisp commonlisp scheme racket elisp emacs-lisp janet fennel query": _LISP,
+    "clojure lisp commonlisp scheme racket elisp emacs-lisp janet fennel query": Syntax(
+        {";": "\n", "#|": "|#"}, _LONG_DOUBLE, escapes_code=True
+    ),
     "erlang prolog": Syntax({"%": "\n"}, {**_LONG_DOUBLE, "'": _ONE_LINE["'"]}),
     "matlab octave": Syntax({"%": "\n", "%{": "%}"}, {'"': _NO_ESCAPES['"']}),
     "asm asm-intel-x86-generic nasm arm autohotkey": Syntax({";": "\n"}, _DOUBLE, is_lenient=True),

@@ -1,72 +1,50 @@
-"""Truncation: where a suggestion ends, and when to stay silent, by its confidence and expected gain."""
+"""Truncation: where a suggestion ends, and when to stay silent, by its confidence and expected gain; post-processing.
+
+At the end of a line, `truncate` chooses the prefix of the decoded text with the highest expected gain, and
+`postprocess` cuts it where it would break or repeat code. In the middle of a line, `infill` chooses the prefix that is
+most likely missing there. The network reads only from left to right, so its continuation is cut where the text after
+the cursor is likely to follow. By Bayes' rule, the probability that exactly its first n characters, c, are missing is
+
+    p(c) · p(suffix | before + c)  /  (the sum of these products over all n, n = 0 included  +  OTHER)
+
+where `suffix` is the first SUFFIX_CHARS characters after the cursor, and OTHER stands for everything that is not a
+beginning of the continuation.
+"""
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import islice
 from typing import Final, NamedTuple
 
-from tinycopilot.completion.insertion import Insertion
-from tinycopilot.completion.lexical import is_within
+from tinycopilot.completion.insertion import BROKEN, Insertion, rest_of_line
+from tinycopilot.completion.lexical import QUOTES, State, advance, is_within, resolve, state_after
 from tinycopilot.completion.plausibility import Plausibility
+from tinycopilot.completion.request import CompleterSettings, Suggestion
+from tinycopilot.completion.syntaxes import Syntax, syntax_of
+from tinycopilot.files.masking import MASK, REACH_CHARS, mask
 
 MIN_VISIBLE_CHARS = 2
 """Minimum number of non-blank characters: a shorter suggestion saves nothing."""
-READING_KEYS: Final = 0.4
-"""Cost of reading a suggestion, in keystrokes, at eagerness 0.5."""
-READING_SPAN: Final = 4.0
-"""The cost of reading is divided by this at eagerness 1, and multiplied by it at eagerness 0."""
-CONFIDENCE_SPAN: Final = 3.5
-"""The same factor for the minimum probability of a suggestion, which is at most MAX_LEAST."""
-MAX_LEAST: Final = 0.95
-SURE: Final = 0.5
-"""Minimum probability of a suggestion of several lines: it takes longer to read, and moves the text below."""
 N_LINES_ABOVE: Final = 3
 """A line that repeats one of this many lines above is a decoding error: about 90 % of them are wrong."""
 LOOK_BACK_CHARS: Final = 2_000
 """Distance, in characters, within which repeated lines are searched."""
 WAITING_KEYS: Final = 0.3
 """Keystrokes that another suggestion would have saved, per character typed through this one."""
+SUFFIX_CHARS: Final = 8
+"""Length of the text after the cursor that infilling looks at."""
+OTHER: Final = 0.001
+MIN_FIRST_LOG_P: Final = math.log(0.02)
+"""If the first character of the suffix is less likely than this, the rest isn't read."""
+MIN_INFILL_CONFIDENCE: Final = 0.4
+"""Minimum probability of an insertion."""
+MAX_INFILL_CHARS: Final = 40
+"""Maximum length of an insertion."""
+MIN_INFILL_P: Final = 0.003
+"""In the middle of a line, decoding stops when the continuation is less likely than this."""
 _UP_TO_LAST_WORD: Final = re.compile(r".*\w", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class CompleterSettings:
-    """The user's settings of completion."""
-
-    eagerness: float = 0.25
-    """From 0 (few suggestions) to 1 (many): lowers the required gain and probability."""
-    min_confidence: float = 0.2
-    """Minimum probability (0 to 1) that a suggestion is correct, whatever its length, at eagerness 0.5."""
-    max_chars: int = 120
-    """Maximum number of characters in a suggestion."""
-    max_lines: int = 3
-    """Maximum number of lines in a suggestion; several only at high confidence."""
-    threads: int = 1
-    """No effect: the network runs on one thread. Accepted so that existing settings stay valid."""
-
-    @property
-    def reading_keys(self) -> float:
-        """Cost of reading a suggestion, in keystrokes."""
-        return READING_KEYS * READING_SPAN ** (1 - 2 * self.eagerness)
-
-    def least_likely(self, n_lines: int) -> float:
-        """Minimum probability of a suggestion of `n_lines` lines."""
-        least = min(self.min_confidence * CONFIDENCE_SPAN ** (1 - 2 * self.eagerness), MAX_LEAST)
-        return max(least, SURE) if n_lines > 1 else least
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Text to insert at the cursor."""
-
-    text: str
-    confidence: float
-    """Product of the characters' probabilities as decoded; a lower bound after cutting or typing through."""
-    gain: float = 0.0
-    """Expected number of keystrokes saved, as decoded, minus the cost of reading."""
 
 
 class Obstacle(Enum):
@@ -114,7 +92,7 @@ class Prefixes:
     def __init__(
         self,
         decoded: Iterable[tuple[str, float]],
-        settings: "CompleterSettings",
+        settings: CompleterSettings,
         before: str = "",
         after: str = "",
         language: str = "python",
@@ -209,3 +187,127 @@ def _words(line: str) -> str:
 def _is_indentation(text: str) -> bool:
     """Whether the text ends in the indentation of a line that the suggestion itself starts."""
     return "\n" in text and text[-1] in " \t" and not text[text.rfind("\n") :].strip()
+
+
+def adds_secret(suggestion: str, before: str, after: str) -> bool:
+    """Whether a part of `suggestion` would be masked between the (masked) texts `before` and `after`."""
+    head, tail = before[-REACH_CHARS:].split("\n")[-2:], after[:REACH_CHARS].partition("\n")[0]
+    start = len("\n".join(head))
+    masked = mask("\n".join(head) + suggestion + tail)
+    return MASK in masked[start : start + len(suggestion)]
+
+
+def is_at_line_end(after: str) -> bool:
+    """Whether nothing follows the cursor on its line but closing brackets and the like."""
+    return re.match(r"[^\w\r\n]*(?:[\r\n]|\Z)", after) is not None
+
+
+def postprocess(text: str, before: str, after: str, language: str = "python") -> str:
+    """The longest prefix of `text` that is not in the file already, and keeps the code around it valid.
+
+    It ends before a line that is already the next line of the file; before a line that mixes tabs and spaces; and at a
+    word end where `Insertion` allows it: in the first line, if text follows on the cursor's line.
+    """
+    text = _without_other_indentation(_without_next_line(text, before, after), before)
+    return _safe(text, before, after, language)
+
+
+def _safe(text: str, before: str, after: str, language: str) -> str:
+    """Cut at the last position, neither in a word nor after whitespace, where the text may be inserted."""
+    insertion, n_safe = Insertion(before, after, language), 0
+    for n, character in enumerate(text, 1):
+        insertion.push(character)
+        if insertion.is_broken:
+            break
+        following = text[n : n + 1]
+        continues = is_within(character, following) or (insertion.is_in_token and character not in QUOTES and following)
+        if not (continues or character.isspace()) and insertion.may_end:
+            n_safe = n
+    return text[:n_safe]
+
+
+def _without_next_line(text: str, before: str, after: str) -> str:
+    """Cut before a line that is already the next line of the file."""
+    following = next((line.strip() for line in after.split("\n")[1:] if line.strip()), None)
+    begun = before[before.rfind("\n") + 1 :]  # the part of the first line before the cursor
+    lines = (begun + text).split("\n")
+    for i, line in enumerate(lines):
+        if line.strip() == following:
+            return "\n".join(lines[:i])[len(begun) :]
+    return text
+
+
+def _without_other_indentation(text: str, before: str) -> str:
+    """Cut before a line that is indented with spaces where the last indented line has a tab, or the reverse.
+
+    The n-gram models contain other files, so a continuation could mix both kinds in one file.
+    """
+    tab, space = (f"\n{before}".rfind(begin) for begin in ("\n\t", "\n "))
+    if tab == space:  # neither
+        return text
+    return text.split("\n " if tab > space else "\n\t", maxsplit=1)[0]
+
+
+def insertions(
+    decoded: Iterable[tuple[str, float]], suffix_log_p: Callable[[str], float], settings: CompleterSettings
+) -> list[Prefix]:
+    """The prefixes of the first line of `decoded`, (character, log-probability) pairs; the empty one first.
+
+    The confidence of each is the probability that exactly it is missing. `suffix_log_p(text)` is
+    log p(suffix | before + text).
+    """
+    prefixes, text, log_p = [("", 0.0)], "", 0.0
+    for character, log_prob in decoded:
+        text, log_p = text + character, log_p + log_prob
+        if character == "\n" or log_p < math.log(MIN_INFILL_P):
+            break
+        prefixes.append((text, log_p))
+        if len(text) == min(MAX_INFILL_CHARS, settings.max_chars):
+            break
+    joint = [math.exp(log_p + suffix_log_p(text)) for text, log_p in prefixes]
+    total = sum(joint) + OTHER
+    return [
+        Prefix(text, p / total, p / total * (len(text) - 1), settings.reading_keys, 0.0)
+        for (text, _), p in zip(prefixes, joint, strict=True)
+    ]
+
+
+def infill(
+    prefixes: list[Prefix], settings: CompleterSettings, before: str, after: str, language: str = "python"
+) -> Suggestion | None:
+    """The most likely of `insertions`; None if it isn't likely enough, isn't worth reading, or breaks the code."""
+    best = max(prefixes, key=lambda prefix: prefix.confidence)
+    if best.gain <= 0 or infill_obstacle(best, settings, before, after, language) is not None:
+        return None
+    return Suggestion(best.text, best.confidence, best.gain)
+
+
+def infill_obstacle(
+    prefix: Prefix, settings: CompleterSettings, before: str, after: str, language: str = "python"
+) -> Obstacle | None:
+    """Return why a prefix may not be inserted; None if it may."""
+    if not is_worth_showing(prefix.text):
+        return Obstacle.TOO_SHORT
+    if prefix.confidence < max(settings.least_likely(1), MIN_INFILL_CONFIDENCE):
+        return Obstacle.NOT_MISSING
+    insertion = Insertion(before, after, language)
+    for character in prefix.text:
+        insertion.push(character)
+    is_safe = insertion.may_end and keeps_line(prefix.text, before, after, syntax_of(language))
+    return None if is_safe else Obstacle.UNSAFE
+
+
+def keeps_line(text: str, before: str, after: str, syntax: Syntax) -> bool:
+    """Whether inserting `text` leaves the same strings and brackets open at the end of the line, without new faults.
+
+    A bracket that the line closes without having opened it may be opened by `text`.
+    """
+    line = rest_of_line(after)
+    at_cursor = state_after(before, syntax).marked()
+    without = resolve(advance(at_cursor, line, syntax), syntax)
+    with_text = resolve(advance(at_cursor, text + line, syntax), syntax)
+    return _open(with_text) == _open(without) and not with_text.faults & BROKEN & ~without.faults
+
+
+def _open(state: State) -> list[tuple[str, str]]:
+    return [(frame.kind, frame.closer) for frame in state.frames]

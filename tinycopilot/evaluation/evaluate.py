@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinycopilot import UserError, __version__
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.evaluation.excerpts import from_list, from_paths
 from tinycopilot.evaluation.infill import KINDS, evaluate_infill, table
 from tinycopilot.evaluation.replay import replay_all, scores_by_file

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tinycopilot.completion.engine import Engine, Request, Why
-from tinycopilot.completion.postprocess import is_at_line_end
+from tinycopilot.completion.truncation import is_at_line_end
 from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
 from tinycopilot.evaluation.score import percentiles
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.lexical import lexical_context
+from tinycopilot.completion.request import Suggestion, common_prefix_len
 from tinycopilot.completion.syntaxes import language_of
-from tinycopilot.completion.truncation import Suggestion
 from tinycopilot.evaluation.excerpts import Excerpt, in_workspaces
 from tinycopilot.evaluation.score import Score, ShownSuggestion
 

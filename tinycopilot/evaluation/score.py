@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 
 DISPLAY_PENALTY_KEYS = 0.1
 """Subtracted from the keystrokes saved for each new suggestion shown, accepted or not.

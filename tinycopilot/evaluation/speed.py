@@ -13,18 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tinycopilot.completion.common_prefix import common_prefix_len
 from tinycopilot.completion.decoding import (
     MAX_DRAFT_CHARS,
+    DecodingStep,
     Reader,
-    decode,
+    decode_steps,
     network_logits,
     plain_decode,
 )
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.predictor import Continuation, Place, PredictionCache
-from tinycopilot.completion.recorder import Recorder
+from tinycopilot.completion.request import common_prefix_len
 from tinycopilot.completion.segments import release_memory
 from tinycopilot.evaluation.scenarios import Step, index_stdlib, load_widened
 from tinycopilot.paths import ModelPaths
@@ -59,13 +59,16 @@ def measure_speed(engine: Engine, network: Network, steps: Sequence[Step]) -> di
                 choose = partial(engine.predictor.likeliest, predictions)
                 decoded = plain_decode(network_logits(network, tokenizer, step.before), choose, step.before)
             else:
-                recorder = Recorder(Continuation(engine.predictor, predictions, step.before))
-                decoded = decode(reader, recorder, step.before, max_draft_chars=DRAFT_CHARS[name])
+                continuation, reads = Continuation(engine.predictor, predictions, step.before), list[DecodingStep]()
+                taken = decode_steps(reader, continuation, step.before, max_draft_chars=DRAFT_CHARS[name])
+                while sum(len(read.accepted) for read in reads) < n_chars:
+                    reads.append(next(taken))
+                decoded = (one for read in reads for one in read.accepted)
             texts[name] = "".join(character for character, _ in islice(decoded, n_chars))
             seconds[name] += time.perf_counter() - since
         n_unequal += texts["cached"] != texts["drafted"] or not texts["cached"].startswith(texts["plain"])
         came = texts["drafted"]
-        for read in recorder.steps:  # the steps of "drafted", the last method
+        for read in reads:  # the steps of "drafted", the last method
             n_drafted += min(len(read.drafted), len(came))  # the rest was not decoded
             n_correct += common_prefix_len(read.drafted, came)
             came = came[len(read.accepted) :]

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 
-from tinycopilot.completion.infill import SUFFIX_CHARS
-from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Prediction
-from tinycopilot.completion.truncation import Obstacle
+from tinycopilot.completion.truncation import SUFFIX_CHARS, Obstacle, is_at_line_end
 from tinycopilot.explain.trace import Cut, Decision, Trace
 from tinycopilot.files.masking import MASK
 from tinycopilot.page.words import name_of, quoted

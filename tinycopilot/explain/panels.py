@@ -125,7 +125,7 @@ def generation(trace: Trace) -> dict[str, Any]:
                 "own": [name_of(step.accepted[-1][0]), significant(step.accepted[-1][1])],
                 "read": len(step.drafted) + 1,
                 "kept": length + n_right,
-                "ms": [significant(ms) for ms in (step.draft_ms, step.read_ms, step.verify_ms)],
+                "ms": [significant(1e3 * s) for s in step.times_s],
             }
         )
         length += len(step.accepted)

@@ -9,7 +9,7 @@ from typing import Final
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine, Request
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, Project
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.explain.terminal import show
 from tinycopilot.explain.trace import MAX_CHARS, trace
 from tinycopilot.files.left_out import MAX_BYTES

@@ -4,32 +4,30 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decoding import Decoded, decode, never
+from tinycopilot.completion.decoding import Decoded, DecodingStep, decode_steps, never
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.infill import obstacle
 from tinycopilot.completion.ngram import context_of
-from tinycopilot.completion.postprocess import is_at_line_end
 from tinycopilot.completion.predictor import Continuation, Place, Prediction, PredictionCache
-from tinycopilot.completion.recorder import Recorder, Step
-from tinycopilot.completion.request import Request
+from tinycopilot.completion.request import CompleterSettings, Request, Suggestion
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.syntaxes import language_of
 from tinycopilot.completion.truncation import (
-    CompleterSettings,
     Obstacle,
     Prefix,
     Prefixes,
     Stop,
-    Suggestion,
+    infill_obstacle,
+    is_at_line_end,
     truncate,
 )
 from tinycopilot.model.tokenizer import DOCUMENT_START
+
+T = TypeVar("T")
 
 EAGERNESS: Final = tuple(i / 20 for i in range(21))
 """Values of the `eagerness` setting for which a Trace has a decision."""
@@ -103,7 +101,7 @@ class Trace:
     """The text on both sides of the cursor, with secrets masked."""
     typed: list[TracedPrediction]
     """Predictions of the last characters before the cursor."""
-    steps: list[Step]
+    steps: list[DecodingStep]
     decoded: list[Decoded]
     """Decoded characters, as many as the highest eagerness needs."""
     ahead: list[TracedPrediction]
@@ -143,12 +141,12 @@ class Trace:
         return self.decision.suggestion
 
 
-def recorded(known: list[Decoded], source: Iterable[Decoded]) -> Iterator[Decoded]:
+def recorded(known: list[T], source: Iterable[T]) -> Iterator[T]:
     """Yield `known`, then the rest of `source`, which is appended to `known`."""
     yield from tuple(known)
-    for decoded in source:
-        known.append(decoded)
-        yield decoded
+    for one in source:
+        known.append(one)
+        yield one
 
 
 class Tracer(Engine):
@@ -159,13 +157,14 @@ class Tracer(Engine):
         place, typed = self._place(request, request.before, request.after), list[TracedPrediction]()
         for n in range(max(0, len(place.before) - n_typed), len(place.before)):
             then = place._replace(before=place.before[:n], after="")
-            predictions, logits = self._new_predictions(then), self._logits(then)
+            predictions, logits = self._new_predictions(then), self._state.reader.read(then.before)[0]
             typed.append(self._traced(then, self.predictor.predict(predictions, logits, then.before)))
         predictions = self._new_predictions(place)
-        recorder = Recorder(Continuation(self.predictor, predictions, place.before))
-        reader, decoded = self._state.reader, list[Decoded]()
+        continuation = Continuation(self.predictor, predictions, place.before)
+        steps, decoded = list[DecodingStep](), list[Decoded]()
         decisions, settings = dict[float, Decision](), self.settings
-        source = decode(reader, recorder, place.before)
+        taken = recorded(steps, decode_steps(self._state.reader, continuation, place.before))
+        source = (one for step in taken for one in step.accepted)
         next(recorded(decoded, source))  # the distribution at the cursor, even if nothing may be shown
         for eagerness in sorted({*EAGERNESS, settings.eagerness}, reverse=True):  # the highest reaches furthest
             self.configure(dataclasses.replace(settings, eagerness=eagerness))
@@ -176,15 +175,14 @@ class Tracer(Engine):
             then = place._replace(before=place.before + "".join(character for character, _ in decoded[:i]))
             ahead.append(self._traced(then, predictions.at(then.before)))
         seen = self._seen(place, ahead[0].prediction)
-        return Trace(self, place, typed, recorder.steps, decoded, ahead, dict(sorted(decisions.items())), **seen)
+        return Trace(self, place, typed, steps, decoded, ahead, dict(sorted(decisions.items())), **seen)
 
     def _decision(self, decoded: Iterable[Decoded], predictions: PredictionCache, place: Place) -> Decision:
         known = list[Decoded]()
-        settings, language = self.settings, language_of(place.document, place.language)
-        where = (place.before, place.after, language)
+        settings, where = self.settings, (place.before, place.after, place.language)
         if not is_at_line_end(place.after):
             found = self._insertions(predictions, recorded(known, decoded), place, never)
-            cuts = [Cut(prefix, obstacle(prefix, settings, *where)) for prefix in found]
+            cuts = [Cut(prefix, infill_obstacle(prefix, settings, *where)) for prefix in found]
             suggestion = self._infill(found, place)
             return Decision(settings, cuts, None, suggestion, suggestion)
         suggestion = self._best_of(recorded(known, decoded), place)

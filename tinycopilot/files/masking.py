@@ -7,7 +7,7 @@ the network an unknown character, and neither ever suggests it.
 
 Each rule searches for a fixed string with `str.find`, then matches within a bounded distance of it, so the time is
 linear in the size of the text, even for hostile input. Except for PEM blocks, a secret is on the line of its name or on
-the next one, so only the lines that an edit changes are masked again (completion/masker.py).
+the next one, so only the lines that an edit changes are masked again (completion/session_state.py).
 
 The formats are those that the providers document and that scanners such as gitleaks, detect-secrets and trufflehog
 detect.

@@ -71,7 +71,7 @@ class Completer:
         is_secret = self.workspace.is_secret(parameters.document, parameters.before + parameters.after)
         if cancelled() or parameters.max_chars == 0 or is_secret:
             return Completion(finish_reason="stop" if parameters.max_chars else "length")
-        with self._scheduler.answering():
+        with self._scheduler.answering:
             if self.workspace.open(engine, parameters.document):
                 self._before = ""
             return self._complete(engine, parameters, cancelled)

@@ -12,7 +12,7 @@ import uvicorn
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.http.app import app
 from tinycopilot.http.completer import Completer
 from tinycopilot.http.guard import token

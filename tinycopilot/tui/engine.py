@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tinycopilot.completion.indexing import MAX_WORKSPACE_CHARS, Project
-from tinycopilot.completion.request import Request, Result, Silence
+from tinycopilot.completion.request import CompleterSettings, Request, Result, Silence, Suggestion
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion
 from tinycopilot.paths import ModelPaths
 
 if TYPE_CHECKING:

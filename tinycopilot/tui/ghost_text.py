@@ -2,9 +2,7 @@
 
 import re
 
-from tinycopilot.completion.common_prefix import typed_through
-from tinycopilot.completion.request import Request, Why
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Request, Suggestion, Why, typed_through
 
 ALL = re.compile(r".*", re.DOTALL)
 WORD = re.compile(r"\s*(\w+|[^\w\s]*)")

@@ -8,7 +8,7 @@ from functools import partial
 
 from tinycopilot import UserError
 from tinycopilot.completion.indexing import Project
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.paths import describe_model, find_model, folder_to_index, user_path
 from tinycopilot.tui.engine import EngineWorker, load_engine
 from tinycopilot.tui.ghost_text import GhostText

@@ -30,7 +30,7 @@ class Dice:
 
 
 def check(probabilities: Callable[[np.ndarray, float, int], np.ndarray]) -> None:
-    """Compare with what completion/generation.py draws from."""
+    """Compare with what completion/decoding.py draws from."""
     logits = np.random.default_rng(0).normal(size=20).astype(np.float32) * 3
 
     def expected(temperature: float, top_k: int) -> np.ndarray:

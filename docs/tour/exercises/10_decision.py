@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from checking import require, run
 
-from tinycopilot.completion.truncation import WAITING_KEYS, CompleterSettings, Prefixes
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import WAITING_KEYS, Prefixes
 
 
 def gain(ps: Sequence[float], reading_keys: float, waiting_keys: float) -> float:

@@ -16,7 +16,7 @@ from tinycopilot.completion import engine as engine_module
 from tinycopilot.completion import suffix_array
 from tinycopilot.completion.engine import Engine, Request, Silence, Why
 from tinycopilot.completion.network import Network
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 from tinycopilot.model.gpt import TinyGPT
 from tinycopilot.model.tokenizer import SimpleTokenizer
 

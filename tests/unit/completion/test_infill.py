@@ -6,8 +6,8 @@ import pytest
 from engine_requests import suggest, type_at
 
 from tinycopilot.completion.engine import Engine, Request, Why
-from tinycopilot.completion.infill import MAX_INFILL_CHARS, OTHER, infill, insertions
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import MAX_INFILL_CHARS, OTHER, infill, insertions
 from tinycopilot.paths import bundled_model
 
 SETTINGS = CompleterSettings()
@@ -70,7 +70,7 @@ def test_only_the_first_line_of_a_continuation_counts_and_only_its_beginning() -
     assert len(asked[-1]) == MAX_INFILL_CHARS
     asked.clear()
     insertions(spelled("abc", 0.01), note, SETTINGS)
-    assert asked == ["", "a"]  # less likely than MIN_P from there on
+    assert asked == ["", "a"]  # less likely than MIN_INFILL_P from there on
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tinycopilot.completion.insertion import Insertion
-from tinycopilot.completion.postprocess import postprocess
 from tinycopilot.completion.syntaxes import language_of
+from tinycopilot.completion.truncation import postprocess
 
 
 @pytest.mark.parametrize(

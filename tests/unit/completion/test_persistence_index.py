@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.completion import persistence, suffix_array
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel, context_of, plain_prediction
 from tinycopilot.completion.persistence import SavedIndex
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.model.tokenizer import DOCUMENT_START
 
 KNOWN, TOKENIZER = "\nab(", "0" * 64

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tinycopilot.completion.request import Request, Result, Silence, Why
+from tinycopilot.completion.request import Request, Result, Silence, Suggestion, Why
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.completion.truncation import Suggestion
 
 
 @pytest.fixture

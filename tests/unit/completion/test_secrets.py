@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.masker import adds_secret
 from tinycopilot.completion.ngram import NGramModel, context_of
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.completion.suffix_array import BREAK
+from tinycopilot.completion.truncation import adds_secret
 from tinycopilot.files.masking import MASK, mask
 
 TOKEN = "gh" + "p_" + "a1B2c3D4e5F6" * 3

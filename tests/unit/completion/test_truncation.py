@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tinycopilot.completion.postprocess import is_at_line_end, postprocess
-from tinycopilot.completion.truncation import CompleterSettings, truncate
+from tinycopilot.completion.request import CompleterSettings
+from tinycopilot.completion.truncation import is_at_line_end, postprocess, truncate
 
 
 def certain(text: str) -> list[tuple[str, float]]:

@@ -1,6 +1,5 @@
 """The command `bench` on a small workspace: each scenario is reported, and a different text is detected."""
 
-import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -9,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tinycopilot import UserError
-from tinycopilot.completion.alphabet import Alphabet
-from tinycopilot.completion.decoding import Decoded, decode
+from tinycopilot.completion.decoding import DecodingStep, decode_steps
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.evaluation import bench, speed
 from tinycopilot.evaluation.scenarios import Step, edits_above, long_text, random_places, typing_on
 from tinycopilot.evaluation.speed import measure_speed
@@ -88,11 +87,11 @@ def test_other_text_is_detected(network: Network, tokenizer: SimpleTokenizer, mo
     steps = [Step("a", "abc = (", ""), Step("a", "ab", "c")]
     assert measure_speed(Engine(network, tokenizer), network, steps)["unequal_texts"] == 0
 
-    def wrong(*args: object, **options: object) -> Iterator[Decoded]:
-        decoded = decode(*args, **options)  # type: ignore[arg-type]
-        return itertools.chain([("?", 0.0)], decoded) if options["max_draft_chars"] else decoded
+    def wrong(*args: object, **options: object) -> Iterator[DecodingStep]:
+        for step in decode_steps(*args, **options):  # type: ignore[arg-type]
+            yield step._replace(accepted=[("?", 0.0)]) if options["max_draft_chars"] else step
 
-    monkeypatch.setattr(speed, "decode", wrong)
+    monkeypatch.setattr(speed, "decode_steps", wrong)
     assert measure_speed(Engine(network, tokenizer), network, steps)["unequal_texts"] == 2
 
 

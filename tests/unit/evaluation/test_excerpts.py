@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.evaluation import excerpts as excerpts_module
 from tinycopilot.evaluation.excerpts import Excerpt, WorkspaceIndex, are_near_duplicates, shingles
 

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from tinycopilot.completion.engine import Engine, Request, Result, Silence
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 from tinycopilot.evaluation.excerpts import Excerpt
 from tinycopilot.evaluation.replay import is_indentation, replay
 from tinycopilot.evaluation.score import (

@@ -19,7 +19,7 @@ from tinycopilot.cli import main
 from tinycopilot.completion.decoding import log_softmax
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import load_pair
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.explain import page as page_module
 from tinycopilot.explain.instrumented import read
 from tinycopilot.explain.page import PANELS, ROOT, link_to

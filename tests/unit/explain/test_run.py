@@ -132,7 +132,7 @@ def test_workspace_must_be_a_folder() -> None:
 
 def test_figures_equal_the_trace(explain, pair: ModelPaths) -> None:
     from tinycopilot.completion.engine import Engine, Request
-    from tinycopilot.completion.truncation import CompleterSettings
+    from tinycopilot.completion.request import CompleterSettings
     from tinycopilot.explain.trace import likeliest, trace
     from tinycopilot.page.words import name_of
 

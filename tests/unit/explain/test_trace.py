@@ -13,8 +13,9 @@ from networks import EVERYTHING, compiled, sure
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.network import Network
 from tinycopilot.completion.ngram import context_of
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.completion.suffix_array import ORDERS
-from tinycopilot.completion.truncation import CompleterSettings, Obstacle, Prefix
+from tinycopilot.completion.truncation import Obstacle, Prefix
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.trace import EAGERNESS, Cut, Decision, trace
 from tinycopilot.files.masking import MASK

@@ -14,8 +14,7 @@ from asgi import TOKEN, Answer, ask
 
 from tinycopilot.completion.engine import Engine, Request, Why
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.request import Result, Silence
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings, Result, Silence
 from tinycopilot.http import completer as completer_module
 from tinycopilot.http.app import app
 from tinycopilot.http.completer import Completer, until_stop

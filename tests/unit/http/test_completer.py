@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycopilot.completion.engine import Engine
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 from tinycopilot.http import completer as completer_module
 from tinycopilot.http.completer import HEAD_CHARS, MIN_BEFORE_CHARS, Completer, extended
 from tinycopilot.http.parameters import Parameters

@@ -12,7 +12,7 @@ from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion.engine import Request, Result, Silence, Why
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.completion.request import CompleterSettings, Suggestion
 
 
 class Endless:

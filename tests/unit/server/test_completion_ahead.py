@@ -11,8 +11,7 @@ from tinycopilot_server.documents import Document
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.request import Request
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Request, Suggestion
 
 URI = "file:///a.py"
 

@@ -12,8 +12,8 @@ from tinycopilot_server.documents import Document, Notebook, name_of
 from tinycopilot_server.server import TinyCopilotServer
 from tinycopilot_server.settings import Settings
 
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.segments import Alphabet
 
 
 class Engine:

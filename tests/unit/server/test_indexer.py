@@ -18,9 +18,8 @@ from tinycopilot_server.session import Folders
 from tinycopilot_server.settings import Settings
 
 from tinycopilot.completion import indexing, persistence
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.ngram import MAX_SEPARATE, NGramModel, context_of
-from tinycopilot.completion.segments import MergedSegment
+from tinycopilot.completion.segments import Alphabet, MergedSegment
 
 T = TypeVar("T")
 

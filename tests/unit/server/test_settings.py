@@ -7,7 +7,7 @@ import settings_table
 from settings_table import PLACES, TYPES, VS_CODES_OWN, Row, written
 from tinycopilot_server.settings import NAMES, About, Settings, about, merged, parse_settings
 
-from tinycopilot.completion.truncation import CompleterSettings
+from tinycopilot.completion.request import CompleterSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -12,12 +12,12 @@ import pytest
 from engine_requests import suggest
 
 from tinycopilot.completion import indexing
-from tinycopilot.completion.alphabet import Alphabet
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.indexing import Project
 from tinycopilot.completion.ngram import NGramModel
+from tinycopilot.completion.request import CompleterSettings, Suggestion
 from tinycopilot.completion.scheduler import Scheduler
-from tinycopilot.completion.truncation import CompleterSettings, Suggestion
+from tinycopilot.completion.segments import Alphabet
 from tinycopilot.paths import ModelPaths
 from tinycopilot.tui.engine import EngineWorker, Status, SuggestionResponse, load_engine
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tinycopilot.completion.request import Why
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion, Why
 from tinycopilot.tui.ghost_text import LINE, WORD, GhostText
 
 

@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from tinycopilot import UserError
 from tinycopilot.completion.engine import Request, Result, Silence, Why
 from tinycopilot.completion.indexing import Project
-from tinycopilot.completion.truncation import Suggestion
+from tinycopilot.completion.request import Suggestion
 from tinycopilot.tui.engine import EngineWorker
 from tinycopilot.tui.terminal import Terminal
 from tinycopilot.tui.text_file import TextFile

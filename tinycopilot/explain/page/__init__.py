@@ -11,15 +11,12 @@ from urllib.parse import quote
 import numpy as np
 
 import tinycopilot
-from tinycopilot.completion.decoding import decode
+from tinycopilot.completion.decoding import decode_steps, generate
 from tinycopilot.completion.distribution import count, interpolate, mix
 from tinycopilot.completion.engine import Engine
 from tinycopilot.completion.forward import attend, forward
-from tinycopilot.completion.generation import generate
-from tinycopilot.completion.infill import infill
 from tinycopilot.completion.ngram import NGramModel
-from tinycopilot.completion.postprocess import postprocess
-from tinycopilot.completion.truncation import Prefixes, truncate
+from tinycopilot.completion.truncation import Prefixes, infill, postprocess, truncate
 from tinycopilot.explain import instrumented
 from tinycopilot.explain.decision import in_words
 from tinycopilot.explain.panels import attention, blocks, decisions, generation, mixture, promoted, tokens
@@ -70,7 +67,7 @@ PANELS: Final = (
         "The n-gram models draft several characters, and the network reads all of them in one forward pass. The "
         "keys and values of the text before them come from a cache. Drafted characters that the mixture would "
         "have chosen are accepted, so the result is the same as without drafts.",
-        (decode,),
+        (decode_steps,),
     ),
     Panel(
         "mixture",

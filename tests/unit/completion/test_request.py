@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from tinycopilot.completion.common_prefix import common_prefix_len, common_suffix_len, typed_through
+from tinycopilot.completion.request import common_prefix_len, common_suffix_len, typed_through
 
 TEXT = st.text(alphabet="ab\n", max_size=12)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from networks import randomize
 
-from tinycopilot.completion.generation import _sample, generate
+from tinycopilot.completion.decoding import _sample, generate
 from tinycopilot.completion.network import Network
 from tinycopilot.model.config import GPTConfig
 from tinycopilot.model.gpt import TinyGPT
