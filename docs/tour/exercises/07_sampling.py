@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from checking import close, require, run
 
-from tinycopilot.completion import generation
+from tinycopilot.completion import decoding
 
 
 def probabilities(logits: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def check(probabilities: Callable[[np.ndarray, float, int], np.ndarray]) -> None
 
     def expected(temperature: float, top_k: int) -> np.ndarray:
         dice = Dice()
-        generation._sample(logits, temperature, top_k, dice)  # type: ignore[arg-type]
+        decoding._sample(logits, temperature, top_k, dice)  # type: ignore[arg-type]
         return dice.p
 
     answer = probabilities(logits, 1.0, 20)
