@@ -61,7 +61,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same, with reordered sums (REORDERED_SUMS) and NumPy's division by 0, since a check would prevent
-    vectorisation.
+    vectorization.
     """
     return _cached(njit(fastmath=set(REORDERED_SUMS), error_model="numpy", **_OPTIONS)(function))
 
