@@ -1,4 +1,4 @@
-"""Open documents and notebooks: apply edits, and convert the editor's positions to offsets and back; their names.
+"""Open documents and notebooks: names, edits, and conversion between the editor's positions and offsets.
 
 Only this file knows UTF-8 and UTF-16.
 

@@ -1,7 +1,7 @@
 """Index: manage what the engine has indexed (open documents, files) and learned (weights), and delete it on request.
 
-No other part of the server writes or deletes the saved files, or adds documents to the engine's n-gram model. (The
-engine itself adds the current document.)
+Except for its Indexer, no other part of the server writes or deletes the saved files, or adds documents to the
+engine's n-gram model. (The engine itself adds the current document.)
 """
 
 import asyncio

@@ -108,7 +108,7 @@ def id_of(message: Any) -> str | int | None:
 
 
 class ResyncInput:
-    """An input stream for pygls that resynchronises after a wrong Content-Length.
+    """An input stream for pygls that resynchronizes after a wrong Content-Length.
 
     The rest of a message then precedes the next header on the same line. Header names may be in any case, and a
     length above MAX_BYTES is skipped. Invalid UTF-8 is replaced: Neovim sends the text of binary files as it is.

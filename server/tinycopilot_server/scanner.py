@@ -1,6 +1,6 @@
 """Scanner: find changed files in the workspace's folders, most recently changed first.
 
-Nothing outside of the folders is read.
+Outside of the folders, only git's lists of ignored files are read.
 """
 
 import itertools

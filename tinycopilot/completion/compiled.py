@@ -1,7 +1,8 @@
 """Functions compiled to machine code by Numba on their first call. They release the GIL.
 
-Compiling everything takes some seconds, so machine code is cached on disk: in NUMBA_CACHE_DIR, else next to the
-sources, else in the user's cache folder (`compiled_code_folder`). If no folder is writable, each process compiles.
+Compiling everything takes some seconds, so machine code is cached on disk: in NUMBA_CACHE_DIR or else next to the
+sources, else in the user's cache folder or a private temporary one (`compiled_code_folder`). If no folder is private
+and writable, each process compiles.
 
 Numba's own cache has an index file for each function, which two processes can overwrite, and it detects changes only in
 the function's own file, although functions of other files are inlined. So here each function, signature and CPU has its
@@ -60,7 +61,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same, with reordered sums (REORDERED_SUMS) and NumPy's division by 0, since a check would prevent
-    vectorisation.
+    vectorization.
     """
     return _cached(njit(fastmath=set(REORDERED_SUMS), error_model="numpy", **_OPTIONS)(function))
 

@@ -85,7 +85,7 @@ class DecodingStep(NamedTuple):
 
     drafted: str
     accepted: list[Decoded]
-    """The accepted characters of the draft, and one more from the network."""
+    """The accepted characters of the draft, and one more."""
     logits: Floats
     """(1 + len(drafted), V)."""
     times_s: tuple[float, float, float]

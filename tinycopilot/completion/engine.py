@@ -1,6 +1,6 @@
 """Engine: answer a request with suggestions (the best one and alternatives), or with the reason for silence.
 
-The only public entry of completion/.
+The entry point of completion/.
 
 All state between requests is in SessionState.
 """

@@ -82,7 +82,7 @@ def save_index(path: Path, saved: SavedIndex, alphabet: Alphabet, tokenizer_dige
 
 
 def load_index(path: Path, alphabet: Alphabet, tokenizer_digest: str) -> SavedIndex | None:
-    """Read a saved index; None if there is none, if it is damaged, or if another user or for another model wrote it."""
+    """Read a saved index; None if there is none, if it is damaged, or from another user or model."""
     try:
         return _read(path, alphabet, tokenizer_digest)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Request and Result: the engine's input, settings and output; what is left of a suggestion. Imports nothing heavy."""
+"""Request and Result: the engine's input, settings and output; the rest of a suggestion. Imports nothing heavy."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -81,7 +81,7 @@ class Suggestion:
     confidence: float
     """Product of the characters' probabilities as decoded; a lower bound after cutting or typing through."""
     gain: float = 0.0
-    """Expected number of keystrokes saved, as decoded, minus the cost of reading."""
+    """Expected gain in keystrokes, as decoded: keystrokes saved, minus the costs of reading and of waiting."""
 
 
 class Silence(Enum):

@@ -2,7 +2,7 @@
 
 Other work runs in the order of submission.
 
-Used by the language server and the terminal UI.
+Used by the language server, the HTTP endpoint and the terminal UI.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Speed of the engine, without suggestions: decoding, start time; and its memory.
+"""Decoding speed, start time and memory of the engine, without suggestions.
 
 `python -m tinycopilot.evaluation.speed N_CHARS SIZE MODEL TOKENIZER` prints memory and start time as JSON.
 """

@@ -1,4 +1,4 @@
-"""The data of the page's panels, in JSON types. Each public function returns the data of the panel with its name."""
+"""The data of the page's panels, in JSON types; large arrays go to `Arrays`."""
 
 import math
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Read text files: decode them, mask secrets, and refuse those that are no text or may hold secrets."""
+"""Read text files: decode them, mask secrets, and refuse those that are not text or may hold secrets."""
 
 import codecs
 import io

@@ -10,7 +10,7 @@ from tinycopilot.model.cache import RowCache
 class ShortConvolution(nn.Module):
     """A causal depthwise convolution over positions (So et al. 2021, Primer), with a residual connection.
 
-    It gives each block the last few characters directly, which attention would have to learn. Initialised as the
+    It gives each block the last few characters directly, which attention would have to learn. Initialized as the
     identity. A width of 1 is the identity, without parameters.
     """
 

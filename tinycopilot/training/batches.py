@@ -42,7 +42,7 @@ def shuffled(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int6
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash each number (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Hash each number (the finalizer of SplitMix64, Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

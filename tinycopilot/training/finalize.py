@@ -1,4 +1,7 @@
-"""From a run to a model: measure the network, compare it with the model in use, save it, write the report."""
+"""From a run to a model: measure the network, compare it with the model in use, save it, write the report.
+
+`save_snapshot` saves the network of an unfinished run.
+"""
 
 import contextlib
 import platform

@@ -1,4 +1,4 @@
-"""Observers of a run: progress on the terminal and for programs, and TensorBoard."""
+"""Observers of a run: a progress bar, progress as JSON for programs, and TensorBoard."""
 
 import json
 import math

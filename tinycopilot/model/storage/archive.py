@@ -200,7 +200,7 @@ class _Interpreter:
 
 
 def _reusable(value: Any) -> Any:
-    """Return a memoised value if reusing it cannot blow up the result: no nested lists, no cycles."""
+    """Return a memoized value if reusing it cannot blow up the result: no nested lists, no cycles."""
     flat = isinstance(value, tuple) and all(isinstance(item, _PLAIN) for item in value)
     if flat or isinstance(value, _PLAIN):
         return value

@@ -14,7 +14,7 @@ from tinycopilot.atomic import atomic_write
 def save_atomically(contents: Mapping[str, Any], path: Path) -> None:
     """Write `contents` to `path` atomically: a reader sees the old file or the new one, even after a crash.
 
-    Serialised in memory first, because on a full disk `torch.save` raises a RuntimeError that does not say so. Raises
+    Serialized in memory first, because on a full disk `torch.save` raises a RuntimeError that does not say so. Raises
     OSError; then the old file is unchanged.
     """
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
 """Training report: one self-contained HTML page, without scripts, fonts or network access.
 
-`page` renders the page, `curves` chooses what is plotted.
+`page` renders the page, `curves` draws the charts.
 """

@@ -63,7 +63,8 @@ function M.status()
   return ('%s: %s%s'):format(NAME, now.state, now.percentage and (' %d%%'):format(now.percentage) or '')
 end
 
---- Functions for your own mappings: each acts on the suggestion, and returns whether there was one.
+--- Functions for your own mappings: each acts on the suggestion, and returns whether there was one; `suggest` returns
+--- whether a server is attached.
 for _, action in ipairs { 'accept', 'accept_word', 'accept_line', 'next', 'previous', 'dismiss', 'suggest' } do
   M[action] = function() return lsp.inline_completion ~= nil and require('tinycopilot.keys').act(action) end
 end
