@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 TOUR = Path(__file__).resolve().parents[2] / "docs" / "tour"
+SLOW = ("06", "08")
+"""Chapters whose solution takes seconds."""
 EXERCISES = sorted((TOUR / "exercises").glob("[0-9]*.py"))
 Layer = Callable[[np.ndarray], np.ndarray]
 FUNCTION = re.compile(r"^    run\(check, (.*)\)$", re.M)
@@ -48,8 +50,10 @@ def test_each_chapter_has_an_exercise_and_a_solution() -> None:
     assert {path.name for path in EXERCISES} == {path.name for path in (TOUR / "solutions").glob("*.py")}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem[:2] in SLOW)) for path in EXERCISES],
+)
 def test_exercise_accepts_its_solution_only(path: Path) -> None:
     from checking import verdict
 

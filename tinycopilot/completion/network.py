@@ -130,7 +130,7 @@ class Network:
         last_norm = np.stack([weights["ln.weight"], weights["ln.bias"]])  # (2, C)
         matrices = [np.stack([weights[f"{layer}{name}.weight"] for layer in layers]) for name in MATRICES]
         rates = ROTARY_BASE ** (-np.arange(0, config.d_head, 2) / config.d_head)  # (D / 2,)
-        pairs = [_quantised(matrix, int8=self.int8) for matrix in (*matrices, weights["head.weight"])]
+        pairs = [_quantized(matrix, int8=self.int8) for matrix in (*matrices, weights["head.weight"])]
         self._weights = (embedding, vectors, last_norm, *(array for pair in pairs for array in pair), rates)
 
     @classmethod
@@ -188,7 +188,7 @@ def load_pair(model_path: Path, tokenizer_path: Path, *, int8: bool | None = Non
     return Network.load(model_path, tokenizer, int8), tokenizer
 
 
-def _quantised(matrix: Floats, *, int8: bool) -> tuple[NDArray[np.int8] | Floats, Floats]:
+def _quantized(matrix: Floats, *, int8: bool) -> tuple[NDArray[np.int8] | Floats, Floats]:
     """Convert `matrix`, (..., O, I), to int8 with a scale for each row, (..., O): matrix ~ int8 * scale.
 
     Without `int8`, return a copy, and ones.
