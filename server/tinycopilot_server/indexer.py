@@ -1,7 +1,4 @@
-"""Indexer: update the n-gram model from the workspace's files, and save it for the next session.
-
-In a background thread that pauses during requests.
-"""
+"""Indexer: update the n-gram model from the workspace's files in a background thread; save it for the next session."""
 
 import contextlib
 import logging

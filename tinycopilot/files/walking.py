@@ -138,10 +138,13 @@ def _entries(folder: str, *, follow_link: bool) -> list[tuple[str, bool | None]]
 
 def _kind(entry: "os.DirEntry[str]") -> bool | None:
     """Whether an entry is a folder; None if neither that nor a regular file."""
-    if entry.is_dir(follow_symlinks=False):
-        is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
-        return None if is_junction() else True
-    return False if entry.is_file(follow_symlinks=False) else None
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            is_junction = getattr(entry, "is_junction", bool)  # a link to a folder on Windows; from Python 3.12 on
+            return None if is_junction() else True
+        return False if entry.is_file(follow_symlinks=False) else None
+    except OSError:  # such as a stale entry on a network drive; the others are readable
+        return None
 
 
 def _why_not_entered(name: str, depth: int) -> Reason | None:

@@ -1,5 +1,6 @@
 """Folders that are built to block, exhaust memory or escape: each is read in bounded time, or skipped."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -139,6 +141,13 @@ def test_folder_replaced_by_a_link_before_entering(root: Path) -> None:
     swap()
     assert [name for name, _ in read_written(paths, root, left_out)] == ["a.py"]
     assert left_out.lines() == ("left out: 1 file that cannot be read (sub/o.py)",)
+
+
+def test_entry_of_unknown_kind_hides_no_other_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, stale = os.scandir, Mock(**{"is_dir.side_effect": OSError})  # such as a stale entry on a network drive
+    stale.name = "stale.py"
+    monkeypatch.setattr(os, "scandir", lambda place: contextlib.nullcontext([*scan(place), stale]))
+    assert names(root) == ["a.py"]
 
 
 def test_file_that_grows_while_reading(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
