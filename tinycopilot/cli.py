@@ -502,8 +502,8 @@ def _prepare_training(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     """Train a model.
 
-    The new model replaces the one in use (with --model-path: the one at that path, if any) unless it is worse. The old
-    model is then kept under another name. A worse model is saved under another name and not used.
+    The new model replaces the one in use (with --model-path: the one at that path, if any) unless it is worse. A model
+    that is replaced is kept under another name. A worse model is saved under another name and not used.
     """
     _prepare_training(arguments)
     from tinycopilot.paths import shell_command
@@ -529,9 +529,9 @@ def _train(arguments: argparse.Namespace) -> None:
 def _adapt(arguments: argparse.Namespace) -> None:
     """Fine-tune your model, or the bundled one, on a workspace.
 
-    About 10 % of the files are held out. The new model and the one that the workspace uses now, each mixed with an
-    n-gram model of the other files, are evaluated on the held-out files. If the new model is better, it is used, in
-    this workspace only.
+    About 10 % of the files are held out. Both the new model and the one that the workspace uses now are evaluated on
+    them, each combined with an n-gram model of the remaining files. If the new model is better, it is used, in this
+    workspace only.
     """
     _prepare_training(arguments)
     from tinycopilot.evaluation.adapt import run_adaptation

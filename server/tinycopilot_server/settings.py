@@ -75,8 +75,8 @@ class Settings:
     )
     eagerness: float = _setting(
         CompleterSettings.eagerness,
-        "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets the "
-        "expected number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.",
+        "How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many "
+        "keystrokes a suggestion must be expected to save before it is shown, and scales `minConfidence`.",
         0, 1,
     )  # fmt: skip
     min_confidence: float = _setting(

@@ -1,4 +1,7 @@
-"""Request and Result: the engine's input, settings and output; the rest of a suggestion. Imports nothing heavy."""
+"""Request and Result: the engine's input, settings and output; what is left of a suggestion after typing.
+
+Imports nothing heavy.
+"""
 
 from dataclasses import dataclass
 from enum import Enum

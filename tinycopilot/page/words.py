@@ -1,4 +1,4 @@
-"""Texts of a page: names and symbols for invisible characters, and formatted numbers."""
+"""Wording on the pages: names and symbols for invisible characters, and formatted numbers."""
 
 import math
 import unicodedata

@@ -1,4 +1,4 @@
-"""Metrics on held-out text: bits per character, by position and by character; samples; and evaluations of both."""
+"""Held-out text: bits per character, by position and by character; generated samples; evaluations with both."""
 
 import math
 

@@ -18,8 +18,8 @@ M.defaults = {
     -- Whether to list suggestions in the completion menu, below all other entries: `true`, `false`, or `"automatic"`
     -- (only if the editor shows no ghost text).
     popup = 'automatic',
-    -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets the expected
-    -- number of saved keystrokes that a suggestion needs in order to be shown, and scales `minConfidence`.
+    -- How readily suggestions are shown, from 0 (few, likely ones) to 1 (many, less likely ones). It sets how many
+    -- keystrokes a suggestion must be expected to save before it is shown, and scales `minConfidence`.
     eagerness = 0.25,
     -- The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective
     -- minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1 when it is 0.5, and by 0.29 when it is 1. It
