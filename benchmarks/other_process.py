@@ -34,11 +34,5 @@ def _thread_ms(thread: Path) -> float:
         return 0.0
 
 
-def has_loaded(pid: int, library: str) -> bool:
-    """Whether a file with this in its name is mapped; False without /proc."""
-    path = Path(f"/proc/{pid}/maps")
-    return path.exists() and library in path.read_text()
-
-
 def _mb(n_bytes: int | None) -> float:
     return round((n_bytes or 0) / 1e6, 1)

@@ -642,12 +642,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     The client passes settings as initializationOptions. With --http, run an HTTP endpoint instead, which follows
     OpenAI's completions API, for editors without inline completion over LSP.
     """
+    from tinycopilot.process import importing, return_freed_memory
+
+    return_freed_memory()
     if arguments.http is not None:
         return _serve_http(arguments)
     if arguments.workspace is not None or arguments.language is not None:
         raise UserError("--workspace and --language need --http; an editor tells the language server its folders")
-    from tinycopilot.process import importing
-
     with importing():
         from tinycopilot_server.serve import serve
     return serve(tcp_port=arguments.tcp)
