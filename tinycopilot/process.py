@@ -1,4 +1,4 @@
-"""A process: its memory, as /proc shows it and as glibc returns it, current folder, cores, and imports."""
+"""The process: memory usage, returning freed memory, current folder, usable cores, and imports."""
 
 import contextlib
 import ctypes
