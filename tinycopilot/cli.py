@@ -40,8 +40,8 @@ examples:
   tinycopilot train                      train on the bundled corpus, for a few minutes
   tinycopilot train --corpus stdlib ~/code --minutes 10
                                          train on the standard library and your code
-  tinycopilot train --init paras/tiny_gpt.pth --corpus . --minutes 3
-                                         fine-tune a model on this folder
+  tinycopilot train --init MODEL.pth --corpus ~/code --minutes 3
+                                         train a model further, on your code
   tinycopilot train --resume             continue an interrupted run
   tinycopilot adapt ~/code/my_project    fine-tune for one project; keep the result only if it is better there
 """
@@ -248,7 +248,7 @@ def _parser(server_program: str) -> argparse.ArgumentParser:
     generate.add_argument(
         "prompt", nargs="?", metavar="PROMPT", help="text to continue (default: prompts from standard input)"
     )
-    _add(generate, "--device", "device to run on; auto: the CPU (default: auto)", default="auto", choices=DEVICES)
+    _add(generate, "--device", "device to run on (default: auto, which is the CPU)", default="auto", choices=DEVICES)
     _add(generate, "--epochs", argparse.SUPPRESS, type=_positive)  # for scripts that give all flags always
     _add(
         generate,
@@ -696,7 +696,8 @@ def _compile(_arguments: argparse.Namespace) -> None:
 
 
 def _clean(arguments: argparse.Namespace) -> None:
-    """Delete the index, the mixing weights, the statistics, the log, the token of `serve --http` and compiled code.
+    """Delete the index, the last page of `explain`, the mixing weights, the statistics, the log, the token of `serve
+    --http`, and compiled code.
 
     With --all, also delete the models that you trained. The command lists what it would delete, and asks first.
     """

@@ -1,4 +1,4 @@
-"""The process: memory usage, returning freed memory, current folder, usable cores, and imports."""
+"""The process: memory usage, returning freed memory, current folder, usable cores, and garbage collection."""
 
 import contextlib
 import ctypes

@@ -82,8 +82,8 @@ class Settings:
     min_confidence: float = _setting(
         CompleterSettings.min_confidence,
         "The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective "
-        "minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1 when it is 0.5, and by 0.29 when it is "
-        "1. It is never above 0.95 and, in the middle of a line, never below 0.4.",
+        "minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1.87 at the default of 0.25, by 1 at 0.5, "
+        "and by 0.29 at 1. It is never above 0.95 and, in the middle of a line, never below 0.4.",
         0, 1,
     )  # fmt: skip
     max_chars: int = _setting(CompleterSettings.max_chars, "Maximum number of characters in a suggestion.", 1, 100_000)
@@ -120,7 +120,7 @@ class Settings:
     tokenizer_path: str = _setting("", "Path to the tokenizer file. Empty: the one next to the model.")
     max_workspace_chars: int = _setting(
         MAX_WORKSPACE_CHARS,
-        "Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files "
+        "Maximum number of characters to index. Each takes about 8 bytes of memory. The most recently changed files "
         "are indexed first. 0: use only the current document, and store nothing about the workspace.",
         0, 1_000_000_000,
     )  # fmt: skip

@@ -34,7 +34,7 @@ def stored(*, with_models: bool) -> Iterator[tuple[Path, str, list[Path]]]:
     """
     data = user_data_folder()
     places = [
-        (user_cache_folder(), "the index, which contains text from your files"),
+        (user_cache_folder(), "the index and the last page of `explain`, which contain text from your files"),
         (log_path().parent, "the log"),
         (http_token_path(), "the token of `serve --http`"),
     ]

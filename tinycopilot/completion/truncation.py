@@ -1,4 +1,4 @@
-"""Truncation: decides by confidence and expected gain where a suggestion ends and whether it is shown; post-processing.
+"""Truncation: decide by confidence and expected gain where a suggestion ends and whether it is shown; post-processing.
 
 At the end of a line, `truncate` chooses the prefix of the decoded text with the highest expected gain, and
 `postprocess` cuts it where it would break or repeat code. In the middle of a line, `infill` chooses the prefix that is

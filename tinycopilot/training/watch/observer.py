@@ -1,4 +1,4 @@
-"""Watch: record the network's outputs during training now and then, and update the page.
+"""Watch: record the network's outputs at intervals during training, and update the page.
 
 The recorded steps are limited in number and size, and stored in the run's folder in case it is resumed.
 """

@@ -22,8 +22,8 @@ M.defaults = {
     -- keystrokes a suggestion must be expected to save before it is shown, and scales `minConfidence`.
     eagerness = 0.25,
     -- The minimum probability (0 to 1) that a suggestion is correct, before scaling by `eagerness`. The effective
-    -- minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1 when it is 0.5, and by 0.29 when it is 1. It
-    -- is never above 0.95 and, in the middle of a line, never below 0.4.
+    -- minimum is this value multiplied by 3.5 when `eagerness` is 0, by 1.87 at the default of 0.25, by 1 at 0.5, and
+    -- by 0.29 at 1. It is never above 0.95 and, in the middle of a line, never below 0.4.
     minConfidence = 0.2,
     -- Maximum number of characters in a suggestion. Range: 1 to 100,000.
     maxChars = 120,
@@ -47,7 +47,7 @@ M.defaults = {
     modelPath = '',
     -- Path to the tokenizer file. Empty: the one next to the model.
     tokenizerPath = '',
-    -- Maximum number of characters to index. Each takes about 10 bytes of memory. The most recently changed files are
+    -- Maximum number of characters to index. Each takes about 8 bytes of memory. The most recently changed files are
     -- indexed first. 0: use only the current document, and store nothing about the workspace. Range: 0 to
     -- 1,000,000,000.
     maxWorkspaceChars = 12000000,
